@@ -1,0 +1,60 @@
+"""Exceptions of the toolkit: one tree, so that `except SegEarthError` catches every mistake a caller can make.
+
+    SegEarthError
+    ├── ShapeError          (also ValueError)     an array has the wrong shape
+    ├── OptionError         (also ValueError)     an argument or configuration value is not admissible
+    ├── UnknownNameError    (also KeyError)       a registry has no such entry
+    ├── VocabularyError     (also ValueError)     a class list cannot be used
+    ├── CheckpointError     (also RuntimeError)   weights are missing, damaged or not SAM 3
+    ├── RasterError         (also ValueError)     a raster cannot be read or written
+    └── DatasetError        (also RuntimeError)   benchmark data are missing or malformed
+
+Each message says what was expected, what came and what to do, in one line where possible.
+"""
+
+
+class SegEarthError(Exception):
+    """Base of all exceptions raised on purpose by this package."""
+
+
+class ShapeError(SegEarthError, ValueError):
+    """An array has the wrong shape."""
+
+
+class OptionError(SegEarthError, ValueError):
+    """An argument or configuration value is not admissible."""
+
+
+class UnknownNameError(SegEarthError, KeyError):
+    """A registry has no entry of the given name."""
+
+    def __str__(self) -> str:  # KeyError would show the message in quotes
+        return str(self.args[0]) if self.args else ""
+
+
+class VocabularyError(SegEarthError, ValueError):
+    """A class list cannot be used."""
+
+
+class CheckpointError(SegEarthError, RuntimeError):
+    """Weights are missing, damaged, or not those of SAM 3."""
+
+
+class RasterError(SegEarthError, ValueError):
+    """A raster cannot be read or written."""
+
+
+class DatasetError(SegEarthError, RuntimeError):
+    """Benchmark data are missing or malformed."""
+
+
+class SegEarthWarning(UserWarning):
+    """Base of all warnings of this package."""
+
+
+class VocabularyWarning(SegEarthWarning):
+    """A class list works, but probably not as intended."""
+
+
+class RasterWarning(SegEarthWarning):
+    """A raster works, but something in it limits what the result means."""

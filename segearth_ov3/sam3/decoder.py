@@ -1,0 +1,238 @@
+"""The decoder: object queries and a presence token read the prompt and the memory, and queries refine boxes.
+
+A DETR-like decoder with iterative box refinement and a relative-position bias from boxes to the image (Lin et al.,
+2023, "BoxRPB"). Feed-forward layers and the small heads stay in float32 in half precision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .layers import Attention, LayerNorm, Mlp, readable
+from .outputs import Prompt
+from .positions import sine_coordinates
+
+
+class DecoderStart(NamedTuple):
+    """The decoder's first layer up to where it reads the prompt; depends on the weights only.
+
+    Attributes:
+        tokens: Presence token and queries (1, 1 + Q, D).
+        text_queries: Queries with which the prompt will be read (1, heads, 1 + Q, D/heads).
+        positions: Position term of the tokens (1, 1 + Q, D).
+        bias: Attention bias to the image (1, heads, 1 + Q, g*g).
+        boxes: Reference boxes (1, Q, 4) as (cx, cy, w, h).
+    """
+
+    tokens: Tensor
+    text_queries: Tensor
+    positions: Tensor
+    bias: Tensor
+    boxes: Tensor
+
+
+class DecoderOutput(NamedTuple):
+    """State after every layer, for P prompts.
+
+    Attributes:
+        tokens: Presence token and queries after each layer, not normalised: (P, 1 + Q, D) per layer.
+        boxes: Boxes entering each layer, then the final ones: (P or 1, Q, 4) as (cx, cy, w, h).
+        queries: Normalised queries of the last layer (P, Q, D).
+        presence_logits: (P,), not clamped.
+    """
+
+    tokens: tuple[Tensor, ...]
+    boxes: tuple[Tensor, ...]
+    queries: Tensor
+    presence_logits: Tensor
+
+
+def inverse_sigmoid(probs: Tensor, eps: float = 1e-3) -> Tensor:
+    """Logits of probabilities in [0, 1], both sides bounded by `eps`."""
+    probs = probs.clamp(0, 1)
+    return torch.log(probs.clamp(min=eps) / (1 - probs).clamp(min=eps))
+
+
+class DecoderLayer(nn.Module):
+    """Post-norm layer: among the tokens, to the prompt, to the memory, feed-forward."""
+
+    def __init__(self, dim: int, heads: int, hidden: int) -> None:
+        super().__init__()
+        self.self_attn = Attention(dim, heads)
+        self.norm2 = LayerNorm(dim)
+        self.ca_text = Attention(dim, heads)
+        self.catext_norm = LayerNorm(dim)
+        self.cross_attn = Attention(dim, heads)
+        self.norm1 = LayerNorm(dim)
+        self.linear1 = nn.Linear(dim, hidden)  # float32 on purpose, as in the reference
+        self.linear2 = nn.Linear(hidden, dim)
+        self.norm3 = LayerNorm(dim)
+
+    def read_tokens(self, tokens: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Self-attention, and the queries with which the prompt will be read.
+
+        Args:
+            tokens, positions: (N, 1 + Q, D).
+
+        Returns:
+            Tokens (N, 1 + Q, D) and queries (N, heads, 1 + Q, D/heads).
+        """
+        q, k = self.self_attn.project(tokens + positions, "qk")
+        (v,) = self.self_attn.project(tokens, "v")
+        tokens = self.norm2(tokens + self.self_attn.attend(q, k, v))
+        (text_queries,) = self.ca_text.project(tokens + positions, "q")
+        return tokens, text_queries
+
+    def read_prompt_and_memory(
+        self,
+        tokens: Tensor,
+        text_queries: Tensor,
+        positions: Tensor,
+        bias: Tensor,
+        prompt: Prompt,
+        memory: Tensor,
+        memory_keys: Tensor,
+    ) -> Tensor:
+        """The rest of the layer, for P prompts.
+
+        Args:
+            tokens, text_queries: As `read_tokens` returns them, for P prompts or one set to be shared.
+            positions: (P or 1, 1 + Q, D).
+            bias: (P or 1, heads, 1 + Q, g*g).
+            prompt: P prompts.
+            memory: (P, g*g, D).
+            memory_keys: Memory plus its sine code (P, g*g, D).
+
+        Returns:
+            (P, 1 + Q, D).
+        """
+        k, v = self.ca_text.project(prompt.tokens, "kv")
+        text_queries = text_queries.expand(len(k), *text_queries.shape[1:])
+        tokens = self.catext_norm(tokens + self.ca_text.attend(text_queries, k, v, readable(prompt.padding)))
+        (q,) = self.cross_attn.project(tokens + positions, "q")
+        (k,) = self.cross_attn.project(memory_keys, "k")
+        (v,) = self.cross_attn.project(memory, "v")
+        tokens = self.norm1(tokens + self.cross_attn.attend(q, k, v, bias))
+        return self.norm3(tokens + self.linear2(F.relu(self.linear1(tokens))))
+
+
+class Decoder(nn.Module):
+    """Memory and prompt to queries, boxes and presence.
+
+    Args:
+        dim, heads, hidden, layers: Sizes of the transformer.
+        queries: Number of object queries Q.
+        grid: Side of the memory's map g.
+    """
+
+    layers: Sequence[DecoderLayer]
+
+    def __init__(self, *, dim: int, heads: int, hidden: int, layers: int, queries: int, grid: int) -> None:
+        super().__init__()
+        self.grid = grid
+        self.layers = nn.ModuleList(  # type: ignore[assignment]
+            DecoderLayer(dim, heads, hidden) for _ in range(layers)
+        )
+        self.norm = LayerNorm(dim)
+        self.query_embed = nn.Embedding(queries, dim)
+        self.reference_points = nn.Embedding(queries, 4)
+        self.presence_token = nn.Embedding(1, dim)
+        self.bbox_embed = Mlp((dim, dim, dim, 4), nn.Linear)
+        self.ref_point_head = Mlp((2 * dim, dim, dim), nn.Linear)
+        self.boxRPB_embed_x = Mlp((2, dim, heads), nn.Linear)
+        self.boxRPB_embed_y = Mlp((2, dim, heads), nn.Linear)
+        self.presence_token_head = Mlp((dim, dim, dim, 1), nn.Linear)
+        self.presence_token_out_norm = LayerNorm(dim)
+        self._start: DecoderStart | None = None
+
+    def train(self, mode: bool = True) -> Decoder:
+        """As `torch.nn.Module.train`; forgets what was kept of `start`, because weights may have changed."""
+        self._start = None
+        return super().train(mode)
+
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Decoder:
+        self._start = None  # device or dtype changes
+        return super()._apply(fn, recurse)
+
+    def start(self) -> DecoderStart:
+        """What depends on the weights only; made once per checkpoint and kept while gradients are off."""
+        if torch.is_grad_enabled():
+            return self._make_start()
+        if self._start is None:
+            self._start = self._make_start()
+        return self._start
+
+    def _make_start(self) -> DecoderStart:
+        boxes = self.reference_points.weight.sigmoid()[None]  # (1, Q, 4)
+        positions, bias = self._box_terms(boxes)
+        tokens = torch.cat((self.presence_token.weight, self.query_embed.weight))[None]  # (1, 1 + Q, D)
+        tokens, text_queries = self.layers[0].read_tokens(tokens, positions)
+        return DecoderStart(tokens, text_queries, positions, bias, boxes)
+
+    def forward(self, memory: Tensor, memory_positions: Tensor, prompt: Prompt) -> DecoderOutput:
+        """Decode the memories of P prompts.
+
+        Args:
+            memory: (P, g*g, D).
+            memory_positions: Sine code of the memory's map (g*g, D).
+            prompt: P prompts.
+
+        Returns:
+            State after every layer.
+        """
+        memory_keys = memory + memory_positions
+        tokens, text_queries, positions, bias, boxes = self.start()
+        all_tokens, all_boxes = [], [boxes]
+        for index, layer in enumerate(self.layers):
+            if index > 0:
+                positions, bias = self._box_terms(boxes)
+                tokens, text_queries = layer.read_tokens(tokens, positions)
+            tokens = layer.read_prompt_and_memory(
+                tokens, text_queries, positions, bias, prompt, memory, memory_keys
+            )  # (P, 1 + Q, D)
+            queries = self.norm(tokens[:, 1:])
+            boxes = (inverse_sigmoid(boxes) + self.bbox_embed(queries)).sigmoid()
+            all_tokens.append(tokens)
+            all_boxes.append(boxes)
+        return DecoderOutput(tuple(all_tokens), tuple(all_boxes), queries, self.presence_logits(tokens))
+
+    def presence_logits(self, tokens: Tensor) -> Tensor:
+        """Presence of P prompts from the tokens after a layer: (P, 1 + Q, D) to (P,)."""
+        return self.presence_token_head(self.presence_token_out_norm(tokens[:, 0]))[:, 0]
+
+    def _box_terms(self, boxes: Tensor) -> tuple[Tensor, Tensor]:
+        """Position term (P, 1 + Q, D) and attention bias (P, heads, 1 + Q, g*g) of boxes (P, Q, 4)."""
+        half = self.query_embed.weight.shape[1] // 2
+        cx, cy, width, height = boxes.unbind(-1)  # (P, Q) each
+        code = torch.stack((cy, cx, width, height), dim=-1)  # the code's order differs from the box's
+        positions = self.ref_point_head(sine_coordinates(code, half).flatten(-2).to(boxes.dtype))  # (P, Q, D)
+        bias = self.box_bias(boxes)  # (P, heads, Q, g*g)
+        # neither applies to the presence token in front
+        return F.pad(positions, (0, 0, 1, 0)), F.pad(bias, (0, 0, 1, 0))
+
+    def box_bias(self, boxes: Tensor) -> Tensor:
+        """Attention bias from boxes to image tokens by the distance of a token to the box's sides.
+
+        Args:
+            boxes: (P, Q, 4) as (cx, cy, w, h) in [0, 1].
+
+        Returns:
+            (P, heads, Q, g*g).
+        """
+        cx, cy, width, height = boxes.unbind(-1)
+        steps = torch.arange(self.grid, dtype=boxes.dtype, device=boxes.device) / self.grid  # no half-token offset
+        by_col = self.boxRPB_embed_x(_log_distances(steps, cx - width / 2, cx + width / 2))  # (P, Q, g, heads)
+        by_row = self.boxRPB_embed_y(_log_distances(steps, cy - height / 2, cy + height / 2))
+        by_col, by_row = by_col.permute(0, 3, 1, 2), by_row.permute(0, 3, 1, 2)  # (P, heads, Q, g)
+        return (by_row.unsqueeze(-1) + by_col.unsqueeze(-2)).flatten(-2)  # (P, heads, Q, g*g)
+
+
+def _log_distances(steps: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """Signed logarithmic distances of grid lines (g,) to two sides (P, Q): (P, Q, g, 2), scaled to about [-1, 1]."""
+    distance = 8 * (steps[:, None] - torch.stack((low, high), dim=-1).unsqueeze(-2))  # (P, Q, g, 2)
+    return distance.sign() * torch.log2(distance.abs() + 1) / 3  # 3 = log2(8)

@@ -1,0 +1,98 @@
+"""The fusion encoder: image tokens read the prompt. Its output, the memory, is what decoder and mask heads read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .layers import Attention, LayerNorm, Linear, readable
+from .outputs import Prompt
+
+
+class FusionLayer(nn.Module):
+    """Pre-norm layer in two halves: among the image tokens, then to the prompt and feed-forward."""
+
+    def __init__(self, dim: int, heads: int, hidden: int) -> None:
+        super().__init__()
+        self.norm1 = LayerNorm(dim)
+        self.self_attn = Attention(dim, heads)
+        self.norm2 = LayerNorm(dim)
+        self.cross_attn_image = Attention(dim, heads)  # the published name; keys and values are the prompt
+        self.norm3 = LayerNorm(dim)
+        self.linear1 = Linear(dim, hidden)
+        self.linear2 = Linear(hidden, dim)
+
+    def read_image(self, x: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Self-attention, and the queries with which the prompt will be read.
+
+        Args:
+            x: (N, g*g, D).
+            positions: Sine code (g*g, D).
+
+        Returns:
+            Tokens (N, g*g, D) and queries (N, heads, g*g, D/heads).
+        """
+        y = self.norm1(x)
+        q, k = self.self_attn.project(y + positions, "qk")
+        (v,) = self.self_attn.project(y, "v")
+        x = x + self.self_attn.attend(q, k, v)
+        (queries,) = self.cross_attn_image.project(self.norm2(x), "q")
+        return x, queries
+
+    def read_prompt(self, x: Tensor, queries: Tensor, prompt: Prompt) -> Tensor:
+        """Attention to the prompt and feed-forward.
+
+        Args:
+            x, queries: As `read_image` returns them, for P prompts or for one image to be shared by all of them.
+            prompt: P prompts.
+
+        Returns:
+            (P, g*g, D).
+        """
+        k, v = self.cross_attn_image.project(prompt.tokens, "kv")
+        queries = queries.expand(len(k), *queries.shape[1:])
+        x = x + self.cross_attn_image.attend(queries, k, v, readable(prompt.padding))  # (P, g*g, D)
+        return x + self.linear2(F.relu(self.linear1(self.norm3(x))))
+
+
+class FusionEncoder(nn.Module):
+    """Layers of `FusionLayer`, without a final norm."""
+
+    layers: Sequence[FusionLayer]
+
+    def __init__(self, *, dim: int, heads: int, hidden: int, layers: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(  # type: ignore[assignment]
+            FusionLayer(dim, heads, hidden) for _ in range(layers)
+        )
+
+    def start(self, image: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """The first layer up to where it reads the prompt; depends on the image only.
+
+        Args:
+            image: Coarsest pyramid level as tokens (B, g*g, D).
+            positions: Its sine code (g*g, D).
+
+        Returns:
+            Tokens (B, g*g, D) and queries (B, heads, g*g, D/heads).
+        """
+        return self.layers[0].read_image(image, positions)
+
+    def forward(self, tokens: Tensor, queries: Tensor, positions: Tensor, prompt: Prompt) -> Tensor:
+        """Fuse the prompts into one image.
+
+        Args:
+            tokens, queries: Of one image, from `start`: (1, g*g, D) and (1, heads, g*g, D/heads).
+            positions: Sine code (g*g, D).
+            prompt: P prompts.
+
+        Returns:
+            Memory (P, g*g, D).
+        """
+        x = self.layers[0].read_prompt(tokens, queries, prompt)
+        for layer in self.layers[1:]:
+            x, queries = layer.read_image(x, positions)
+            x = layer.read_prompt(x, queries, prompt)
+        return x

@@ -1,0 +1,168 @@
+"""The segmentation head: a semantic map per prompt and a mask per kept query.
+
+Three exact identities save about half of the reference's work here.
+
+1. A convolution of a sum is a sum of convolutions, and the pyramid's share does not depend on the prompt:
+   conv(level + up(z)) = [conv(level) + bias] + conv(up(z)). The bracket is computed once per image.
+2. A 3x3 convolution of a map enlarged 2x by repetition reads only 2x2 different pixels for each of the four output
+   phases, so it equals four 2x2 convolutions at the small size: 4/9 of the products.
+3. The 1x1 instance convolution (W, b) goes into the mask queries: m . (W z + b) = (m W) . z + m . b.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .layers import Attention, Conv2d, GroupNorm, LayerNorm, Mlp, readable, to_map, to_tokens
+from .outputs import Prompt
+
+
+def phase_kernels(kernel: Tensor) -> Tensor:
+    """Four 2x2 kernels that do at the small size what a 3x3 kernel does on the map enlarged by repetition.
+
+    For an even output row 2i the kernel's rows meet input rows (i-1, i, i), for an odd one (i, i, i+1):
+
+        even:  [k0, k1 + k2] on (i-1, i)         odd:  [k0 + k1, k2] on (i, i+1)
+
+    Args:
+        kernel: (D_out, D_in, 3, 3).
+
+    Returns:
+        (4 * D_out, D_in, 2, 2); phases (even, even), (even, odd), (odd, even), (odd, odd) as (row, col).
+    """
+    k = kernel.to(torch.promote_types(kernel.dtype, torch.float32))
+    by_row = (
+        torch.stack((k[:, :, 0], k[:, :, 1] + k[:, :, 2]), dim=2),
+        torch.stack((k[:, :, 0] + k[:, :, 1], k[:, :, 2]), dim=2),
+    )  # 2 x (D_out, D_in, 2, 3)
+    phases = [
+        part
+        for rows in by_row
+        for part in (
+            torch.stack((rows[..., 0], rows[..., 1] + rows[..., 2]), dim=3),
+            torch.stack((rows[..., 0] + rows[..., 1], rows[..., 2]), dim=3),
+        )
+    ]  # 4 x (D_out, D_in, 2, 2)
+    return torch.cat(phases).to(kernel.dtype)
+
+
+def conv3x3_of_enlarged(x: Tensor, kernel: Tensor) -> Tensor:
+    """Same as `conv2d(nearest_2x(x), kernel, padding=1)` without enlarging first.
+
+    Args:
+        x: (N, D_in, H, W).
+        kernel: (D_out, D_in, 3, 3).
+
+    Returns:
+        (N, D_out, 2H, 2W).
+    """
+    height, width = x.shape[-2:]
+    y = F.conv2d(x.to(kernel.dtype), phase_kernels(kernel), padding=1)  # (N, 4*D_out, H+1, W+1)
+    y = y.unflatten(1, (2, 2, -1))  # (N, row phase, col phase, D_out, H+1, W+1)
+    # position r of the padded convolution reads input rows (r-1, r): even rows start at 0, odd ones at 1
+    rows = [
+        torch.stack([y[:, a, b, :, a : a + height, b : b + width] for b in (0, 1)], dim=-1).flatten(-2) for a in (0, 1)
+    ]  # 2 x (N, D_out, H, 2W)
+    return torch.stack(rows, dim=-2).flatten(-3, -2)  # (N, D_out, 2H, 2W)
+
+
+class PixelDecoder(nn.Module):
+    """Memory and the two finer pyramid levels to pixel embeddings at four times the token grid."""
+
+    conv_layers: Sequence[Conv2d]
+
+    def __init__(self, dim: int, groups: int = 8) -> None:
+        super().__init__()
+        self.conv_layers = nn.ModuleList(Conv2d(dim, dim, 3, padding=1) for _ in range(2))  # type: ignore[assignment]
+        self.norms = nn.ModuleList(GroupNorm(groups, dim) for _ in range(2))
+
+    def bases(self, levels: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """The pyramid's share of both convolutions, which depends on the image only.
+
+        Args:
+            levels: Pyramid, finest first.
+
+        Returns:
+            (B, D, 2g, 2g) and (B, D, 4g, 4g), in the order of use.
+        """
+        return self.conv_layers[0](levels[1]), self.conv_layers[1](levels[0])
+
+    def forward(self, x: Tensor, bases: tuple[Tensor, Tensor]) -> Tensor:
+        """Decode.
+
+        Args:
+            x: Memory that has read the prompt once more (P, D, g, g).
+            bases: Of one image, from `bases`.
+
+        Returns:
+            Pixel embeddings (P, D, 4g, 4g), float32.
+        """
+        for conv, norm, base in zip(self.conv_layers, self.norms, bases):
+            x = F.relu(norm(base + conv3x3_of_enlarged(x, conv.weight)))
+        return x
+
+
+class MaskPredictor(nn.Module):
+    """Queries to vectors that are compared with pixel embeddings."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.mask_embed = Mlp((dim, dim, dim, dim))
+
+    def forward(self, queries: Tensor) -> Tensor:
+        """Map (K, D) to (K, D)."""
+        return self.mask_embed(queries)
+
+
+class SegmentationHead(nn.Module):
+    """Memory to a semantic map and instance masks."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.cross_attn_norm = LayerNorm(dim)
+        self.cross_attend_prompt = Attention(dim, heads)
+        self.pixel_decoder = PixelDecoder(dim)
+        self.semantic_seg_head = Conv2d(dim, 1, 1)
+        self.instance_seg_head = Conv2d(dim, dim, 1)
+        self.mask_predictor = MaskPredictor(dim)
+
+    def embed_pixels(self, memory: Tensor, prompt: Prompt, bases: tuple[Tensor, Tensor]) -> Tensor:
+        """Pixel embeddings.
+
+        Args:
+            memory: (P, D, g, g).
+            prompt: P prompts.
+            bases: From `PixelDecoder.bases`.
+
+        Returns:
+            (P, D, 4g, 4g).
+        """
+        x = to_tokens(memory)  # (P, g*g, D)
+        (q,) = self.cross_attend_prompt.project(self.cross_attn_norm(x), "q")
+        k, v = self.cross_attend_prompt.project(prompt.tokens, "kv")
+        x = x + self.cross_attend_prompt.attend(q, k, v, readable(prompt.padding))
+        return self.pixel_decoder(to_map(x, memory.shape[-1]), bases)
+
+    def masks(self, queries: Tensor, pixels: Tensor, counts: list[int]) -> Tensor:
+        """Mask logits of kept queries.
+
+        Args:
+            queries: Kept queries of all prompts, prompt after prompt (K, D).
+            pixels: Pixel embeddings (P, D, 4g, 4g).
+            counts: Kept queries per prompt; sums to K.
+
+        Returns:
+            (K, 4g, 4g).
+        """
+        vectors = self.mask_predictor(queries)  # (K, D)
+        weight, bias = self.instance_seg_head.weight[:, :, 0, 0], self.instance_seg_head.bias
+        folded = vectors @ weight  # (K, D)
+        offset = vectors @ bias  # (K,)
+        flat = pixels.flatten(2).to(folded.dtype)  # (P, D, 4g*4g)
+        products = [part @ flat[index] for index, part in enumerate(folded.split(counts)) if len(part)]
+        logits = torch.cat(products) if products else flat.new_zeros(0, flat.shape[-1])
+        return (logits + offset[:, None]).unflatten(1, pixels.shape[-2:])  # (K, 4g, 4g)

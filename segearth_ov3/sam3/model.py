@@ -1,0 +1,258 @@
+"""The SAM 3 image model: what one file reads like the whole method.
+
+    pixels ─ encode_trunk ─ encode_pyramid ─ prepare ──┐  once per image
+    words  ─ encode_text ─────────────── prompt ───────┤  once per vocabulary (text), per image (boxes)
+                                                       ├─ fuse ─ detect ─ segment    per prompt
+
+Work may stop after any step, and whatever stands between two steps may be changed there: token refiners act on the
+trunk's output, on the pyramid and on the memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ..shapes import check_shape
+from .config import Sam3Config
+from .decoder import Decoder
+from .fusion_encoder import FusionEncoder
+from .geometry import GeometryEncoder
+from .layers import Attention, Conv2d, ConvTranspose2d, Linear, to_map, to_tokens
+from .mask_head import SegmentationHead
+from .outputs import BoxPrompts, Detection, Grounding, ImageFeatures, Masks, Prompt, TextFeatures
+from .positions import sine_map
+from .scoring import DotProductScoring
+from .text_encoder import TextEncoder
+from .tokenizer import tokenize
+
+
+class VisionBackbone(nn.Module):
+    """Trunk and neck; holds the published parameter names."""
+
+    def __init__(self, trunk: nn.Module, convs: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.convs = nn.ModuleList(convs)
+
+
+class Backbone(nn.Module):
+    """Image and text side; holds the published parameter names."""
+
+    def __init__(self, vision: VisionBackbone, language: TextEncoder) -> None:
+        super().__init__()
+        self.vision_backbone = vision
+        self.language_backbone = language
+
+
+class Transformer(nn.Module):
+    """Fusion encoder and decoder; holds the published parameter names."""
+
+    def __init__(self, encoder: FusionEncoder, decoder: Decoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+
+
+class Sam3(nn.Module):
+    """Text- and box-prompted detection and segmentation of one image at a time.
+
+    Made by `build.build_sam3` from a `Sam3Config`, with weights by `checkpoints.load_sam3`.
+    """
+
+    positions: Tensor
+
+    def __init__(
+        self,
+        config: Sam3Config,
+        *,
+        backbone: Backbone,
+        geometry_encoder: GeometryEncoder,
+        transformer: Transformer,
+        segmentation_head: SegmentationHead,
+        dot_prod_scoring: DotProductScoring,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone = backbone
+        self.geometry_encoder = geometry_encoder
+        self.transformer = transformer
+        self.segmentation_head = segmentation_head
+        self.dot_prod_scoring = dot_prod_scoring
+        self.register_buffer("positions", sine_map(config.grid, config.grid, config.dim), persistent=False)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return self.geometry_encoder.cls_embed.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Compute dtype: that of the matrix products."""
+        return self.geometry_encoder.final_proj.weight.dtype
+
+    # ---- once per image
+
+    def encode_image(self, pixels: Tensor) -> ImageFeatures:
+        """Everything that depends on the image alone.
+
+        Args:
+            pixels: (B, 3, R, R), as `preprocess` makes them.
+
+        Returns:
+            Features of B images.
+
+        Raises:
+            ShapeError: Another size than the model's.
+        """
+        trunk = self.encode_trunk(pixels)
+        return self.prepare(trunk, self.encode_pyramid(trunk))
+
+    def encode_trunk(self, pixels: Tensor) -> Tensor:
+        """Vision transformer: (B, 3, R, R) to (B, Dv, g, g)."""
+        side = self.config.image_size
+        check_shape("pixels", pixels, f"B 3 {side} {side}", hint="use sam3.preprocess.preprocess")
+        return self.backbone.vision_backbone.trunk(pixels)
+
+    def encode_pyramid(self, trunk: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Neck: (B, Dv, g, g) to the pyramid, finest first; in the compute dtype."""
+        fine, middle, coarse = (branch(trunk) for branch in self.backbone.vision_backbone.convs)
+        return fine, middle, coarse
+
+    def prepare(self, trunk: Tensor, levels: tuple[Tensor, Tensor, Tensor]) -> ImageFeatures:
+        """The share of geometry encoder, fusion encoder and pixel decoder that no prompt changes.
+
+        Args:
+            trunk: (B, Dv, g, g).
+            levels: Pyramid as `encode_pyramid` returns it, refined or not.
+
+        Returns:
+            Features of B images.
+        """
+        coarse = to_tokens(levels[2]).to(self.positions.dtype)  # (B, g*g, D)
+        geometry, _ = self.geometry_encoder(coarse, self.positions)
+        tokens, queries = self.transformer.encoder.start(coarse, self.positions)
+        bases = self.segmentation_head.pixel_decoder.bases(levels)
+        return ImageFeatures(trunk, levels, geometry, tokens, queries, bases)
+
+    # ---- once per vocabulary
+
+    def encode_text(self, texts: Sequence[str]) -> TextFeatures:
+        """Encode P prompts, given in words; independent of any image."""
+        ids = tokenize(texts, self.config.context_length).to(self.device)
+        return self.backbone.language_backbone(ids, self.dtype)
+
+    # ---- per prompt
+
+    def prompt(self, image: ImageFeatures, text: TextFeatures, boxes: BoxPrompts | None = None) -> Prompt:
+        """Join text and geometry.
+
+        Args:
+            image: Features of one image.
+            text: P prompts.
+            boxes: Box exemplars of the P prompts; without them the image's geometry token stands for all.
+
+        Returns:
+            The prompt that the three following steps take.
+
+        Raises:
+            ShapeError: More than one image, or another number of box rows than prompts.
+        """
+        check_shape("image.geometry", image.geometry, "1 1 D", hint="one image at a time, see ImageFeatures.select")
+        count = len(text.tokens)
+        if boxes is None:
+            geometry = image.geometry.expand(count, -1, -1)
+            padding = text.padding.new_zeros(count, 1)
+        else:
+            check_shape("boxes", boxes.boxes, f"{count} M 4", hint="one row of boxes per prompt")
+            coarse = to_tokens(image.levels[2]).to(self.positions.dtype)
+            geometry, padding = self.geometry_encoder(coarse, self.positions, boxes)
+        return Prompt(torch.cat((text.tokens, geometry), dim=1), torch.cat((text.padding, padding), dim=1))
+
+    def fuse(self, image: ImageFeatures, prompt: Prompt) -> Tensor:
+        """Let one image read P prompts.
+
+        Returns:
+            Memory (P, D, g, g).
+        """
+        memory = self.transformer.encoder(image.fusion_tokens, image.fusion_queries, self.positions, prompt)
+        return to_map(memory, self.config.grid)
+
+    def detect(self, memory: Tensor, prompt: Prompt) -> Detection:
+        """Find objects and say whether the prompt is there at all, before any mask is made.
+
+        Args:
+            memory: (P, D, g, g), from `fuse`, refined or not.
+            prompt: The prompts that made it.
+
+        Returns:
+            Detection of P prompts.
+        """
+        decoded = self.transformer.decoder(to_tokens(memory), self.positions, prompt)
+        scores = self.dot_prod_scoring(decoded.queries, prompt)
+        return Detection(decoded.presence_logits, scores, decoded.boxes[-1], decoded.queries)
+
+    def segment(
+        self, memory: Tensor, detection: Detection, prompt: Prompt, image: ImageFeatures, keep: Tensor
+    ) -> Masks:
+        """Make the semantic maps, and the masks of the kept queries only.
+
+        Args:
+            memory: (P, D, g, g).
+            detection: Of the same P prompts.
+            prompt: Of the same P prompts.
+            image: Features of the image.
+            keep: Queries whose masks are wanted (P, Q), bool.
+
+        Returns:
+            Semantic maps of P prompts and K masks, float32.
+        """
+        pixels = self.segmentation_head.embed_pixels(memory, prompt, image.pixel_bases)
+        prompt_index, query_index = keep.nonzero(as_tuple=True)
+        mask_logits = self.segmentation_head.masks(detection.queries[keep], pixels, keep.sum(1).tolist())
+        semantic_logits = self.segmentation_head.semantic_seg_head(pixels)[:, 0]
+        single = self.positions.dtype
+        return Masks(mask_logits.to(single), prompt_index, query_index, semantic_logits.to(single))
+
+    def ground(self, image: ImageFeatures, text: TextFeatures, boxes: BoxPrompts | None = None) -> Grounding:
+        """All outputs for P prompts and all queries in one image: `prompt`, `fuse`, `detect` and `segment`."""
+        prompt = self.prompt(image, text, boxes)
+        memory = self.fuse(image, prompt)
+        detection = self.detect(memory, prompt)
+        keep = torch.ones_like(detection.score_logits, dtype=torch.bool)
+        masks = self.segment(memory, detection, prompt, image, keep)
+        mask_logits = masks.mask_logits.unflatten(0, keep.shape)  # (P, Q, 4g, 4g)
+        return Grounding(
+            detection.presence_logits, detection.score_logits, detection.boxes, mask_logits, masks.semantic_logits
+        )
+
+
+def parameter_dtypes(model: Sam3, dtype: torch.dtype) -> dict[str, torch.dtype]:
+    """The dtype in which each state-dict entry is stored so that the model computes in `dtype`.
+
+    Weights of matrix products and convolutions take `dtype`; norms, embeddings, the text tower (which runs under
+    autocast) and the layers that the reference keeps in float32 stay float32.
+
+    Args:
+        model: The model; parameters may be on "meta".
+        dtype: Compute dtype: float32, bfloat16 or float16.
+
+    Returns:
+        Dtype by key of `model.state_dict()`.
+    """
+    castable = (Linear, Conv2d, ConvTranspose2d, Attention)
+    dtypes = dict.fromkeys(model.state_dict(), torch.float32)
+    for prefix, module in model.named_modules():
+        if isinstance(module, castable):
+            dtypes.update((f"{prefix}.{name}", dtype) for name, _ in module.named_parameters(recurse=False))
+    return dtypes
+
+
+def set_compute_dtype(model: Sam3, dtype: torch.dtype) -> Sam3:
+    """Change the compute dtype of a model in place and return it; see `parameter_dtypes`."""
+    dtypes = parameter_dtypes(model, dtype)
+    for name, parameter in model.named_parameters():
+        parameter.data = parameter.data.to(dtypes[name])
+    return model.train(model.training)  # forgets what was computed from the old weights

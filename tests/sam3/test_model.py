@@ -1,0 +1,162 @@
+"""Properties of the composed network: sharing, batching, precision, errors."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from golden import PROMPTS, TRIMMED_FILE, Golden, load_tiny
+
+from segearth_ov3.errors import ShapeError
+from segearth_ov3.sam3.build import build_sam3
+from segearth_ov3.sam3.config import Sam3Config
+from segearth_ov3.sam3.model import Sam3, parameter_dtypes, set_compute_dtype
+from segearth_ov3.sam3.outputs import ImageFeatures, Prompt, TextFeatures
+from segearth_ov3.sam3.preprocess import preprocess
+
+
+@pytest.fixture(scope="module")
+def model() -> Sam3:
+    return load_tiny()
+
+
+@pytest.fixture(scope="module")
+def pixels() -> torch.Tensor:
+    return preprocess(Golden(TRIMMED_FILE)["image_u8"], 224)
+
+
+@pytest.fixture(scope="module")
+def image(model: Sam3, pixels: torch.Tensor) -> ImageFeatures:
+    return model.encode_image(pixels)
+
+
+@pytest.fixture(scope="module")
+def text(model: Sam3) -> TextFeatures:
+    return model.encode_text(PROMPTS)
+
+
+def test_images_of_a_batch_do_not_mix(model: Sam3, pixels: torch.Tensor, image: ImageFeatures) -> None:
+    batch = model.encode_image(torch.cat((pixels.flip(-1), pixels)))
+    for alone, together in zip(image.select(0).levels, batch.select(1).levels):
+        torch.testing.assert_close(alone, together, atol=1e-5, rtol=0)
+
+
+def test_kept_masks_are_those_of_all_queries(model: Sam3, image: ImageFeatures, text: TextFeatures) -> None:
+    grounding = model.ground(image, text)
+    prompt = model.prompt(image, text)
+    memory = model.fuse(image, prompt)
+    detection = model.detect(memory, prompt)
+    keep = torch.zeros(5, 20, dtype=torch.bool)
+    keep[0, [3, 17]] = keep[2, 5] = keep[4, 0] = True  # prompts 1 and 3 keep none
+    masks = model.segment(memory, detection, prompt, image, keep)
+    assert masks.prompt_index.tolist() == [0, 0, 2, 4]
+    assert masks.query_index.tolist() == [3, 17, 5, 0]
+    torch.testing.assert_close(masks.mask_logits, grounding.mask_logits[keep], atol=1e-5, rtol=0)
+
+
+def test_segment_without_kept_queries_still_gives_semantic_maps(
+    model: Sam3, image: ImageFeatures, text: TextFeatures
+) -> None:
+    prompt = model.prompt(image, text)
+    memory = model.fuse(image, prompt)
+    keep = torch.zeros(5, 20, dtype=torch.bool)
+    masks = model.segment(memory, model.detect(memory, prompt), prompt, image, keep)
+    assert masks.mask_logits.shape == (0, 64, 64)
+    assert masks.semantic_logits.shape == (5, 64, 64)
+
+
+def test_steps_may_stop_for_some_prompts(model: Sam3, image: ImageFeatures, text: TextFeatures) -> None:
+    prompt = model.prompt(image, text)
+    memory = model.fuse(image, prompt)
+    detection = model.detect(memory, prompt)
+    going_on = torch.tensor([1, 4])
+    keep = torch.ones(2, 20, dtype=torch.bool)
+    some = model.segment(memory[going_on], detection.select(going_on), prompt.select(going_on), image, keep)
+    grounding = model.ground(image, text)
+    torch.testing.assert_close(some.semantic_logits, grounding.semantic_logits[going_on], atol=1e-5, rtol=0)
+
+
+def test_padding_is_never_read(model: Sam3, image: ImageFeatures, text: TextFeatures) -> None:
+    noise = 1e3 * torch.randn(text.tokens.shape, generator=torch.Generator().manual_seed(0))
+    noisy = TextFeatures(torch.where(text.padding[..., None], noise, text.tokens), text.padding)
+    for clean, disturbed in zip(model.ground(image, text), model.ground(image, noisy)):
+        assert torch.equal(clean, disturbed)
+
+
+def test_decoder_start_is_computed_once_without_gradients(model: Sam3) -> None:
+    decoder = model.transformer.decoder
+    with torch.no_grad():
+        assert decoder.start() is decoder.start()
+
+
+def test_decoder_start_follows_changed_weights() -> None:
+    model = load_tiny()
+    decoder = model.transformer.decoder
+    with torch.no_grad():
+        before = decoder.start().tokens
+        decoder.query_embed.weight += 1
+        model.eval()
+        assert not torch.equal(before, decoder.start().tokens)
+
+
+def rms(difference: torch.Tensor) -> float:
+    return difference.square().mean().sqrt().item()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_as_near_to_float32_as_autocast(pixels: torch.Tensor, dtype: torch.dtype) -> None:
+    single, half = load_tiny(), load_tiny(dtype)
+    assert half.dtype == dtype
+    exact = single.ground(single.encode_image(pixels), single.encode_text(PROMPTS))
+    actual = half.ground(half.encode_image(pixels), half.encode_text(PROMPTS))
+    with torch.autocast("cpu", dtype=dtype):
+        reference = single.ground(single.encode_image(pixels), single.encode_text(PROMPTS))
+    for name in exact._fields:
+        tensor, expected = getattr(actual, name), getattr(exact, name)
+        assert tensor.dtype == torch.float32, name
+        # the five presence logits are too few for a stable mean
+        margin = 4 if name == "presence_logits" else 2.5
+        assert 0 < rms(tensor - expected) < margin * rms(getattr(reference, name) - expected), name
+
+
+def test_half_precision_keeps_norms_and_decoder_feed_forward_in_float32() -> None:
+    dtypes = parameter_dtypes(build_sam3(Sam3Config.tiny(), "meta"), torch.bfloat16)
+    single = {key for key, dtype in dtypes.items() if dtype == torch.float32}
+    half = set(dtypes) - single
+    assert {key for key in dtypes if "norm" in key or "ln_" in key} <= single
+    assert {key for key in dtypes if "decoder.layers" in key and ".linear" in key} <= single
+    assert "backbone.vision_backbone.trunk.blocks.0.mlp.fc1.weight" in half
+    assert "transformer.decoder.layers.0.cross_attn.in_proj_weight" in half
+    assert "segmentation_head.pixel_decoder.conv_layers.0.weight" in half
+
+
+def test_network_is_differentiable() -> None:
+    model = load_tiny().train().requires_grad_(True)
+    image = model.encode_image(torch.zeros(1, 3, 224, 224))
+    grounding = model.ground(image, model.encode_text(["road"]))
+    sum(field.sum() for field in grounding).backward()
+    unused = {name for name, parameter in model.named_parameters() if parameter.grad is None}
+    boxes_only = ("label_embed", "boxes_", "img_pre_norm")
+    assert all("text_projection" in name or any(part in name for part in boxes_only) for name in unused), unused
+
+
+def test_wrong_input_size_names_preprocess(model: Sam3) -> None:
+    with pytest.raises(ShapeError, match=r"expected pixels \(B, 3, 224, 224\), got \(1, 3, 100, 224\); use sam3"):
+        model.encode_image(torch.zeros(1, 3, 100, 224))
+
+
+def test_prompt_of_several_images_is_an_error(model: Sam3, pixels: torch.Tensor, text: TextFeatures) -> None:
+    batch = model.encode_image(torch.cat((pixels, pixels)))
+    with pytest.raises(ShapeError, match="one image at a time"):
+        model.prompt(batch, text)
+
+
+def test_set_compute_dtype_and_back_restores_float32() -> None:
+    model = set_compute_dtype(load_tiny(torch.bfloat16), torch.float32)
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+def test_text_only_prompt_has_one_geometry_token(model: Sam3, image: ImageFeatures, text: TextFeatures) -> None:
+    prompt = model.prompt(image, text)
+    assert isinstance(prompt, Prompt)
+    assert prompt.tokens.shape == (5, 33, 32)
+    assert not prompt.padding[:, 32].any()
