@@ -45,7 +45,7 @@ class FusionLayer(nn.Module):
         """Attention to the prompt and feed-forward.
 
         Args:
-            x, queries: As `read_image` returns them, for P prompts or for one image to be shared by all of them.
+            x, queries: As `read_image` returns them, one for each prompt or one to be shared by all.
             prompt: P prompts.
 
         Returns:
@@ -81,10 +81,11 @@ class FusionEncoder(nn.Module):
         return self.layers[0].read_image(image, positions)
 
     def forward(self, tokens: Tensor, queries: Tensor, positions: Tensor, prompt: Prompt) -> Tensor:
-        """Fuse the prompts into one image.
+        """Let images read their prompts.
 
         Args:
-            tokens, queries: Of one image, from `start`: (1, g*g, D) and (1, heads, g*g, D/heads).
+            tokens, queries: From `start`, of one image or one per prompt: (1 or P, g*g, D) and
+                (1 or P, heads, g*g, D/heads).
             positions: Sine code (g*g, D).
             prompt: P prompts.
 

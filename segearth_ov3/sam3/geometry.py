@@ -75,7 +75,7 @@ class GeometryEncoder(nn.Module):
         """Encode the geometric part of a prompt.
 
         Args:
-            image: Coarsest pyramid level as tokens: (B, g*g, D) without boxes, (1, g*g, D) with boxes.
+            image: Coarsest pyramid level as tokens: (B, g*g, D); with boxes, of one image or of one per prompt.
             positions: Its sine code (g*g, D).
             boxes: M exemplars for each of P prompts, or None.
 
@@ -98,8 +98,9 @@ class GeometryEncoder(nn.Module):
         cx, cy, width, height = boxes.boxes.to(torch.float32).unbind(-1)  # (P, M) each
         corners = torch.stack((cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2), dim=-1) * self.grid
 
-        normed = to_map(self.img_pre_norm(image), self.grid).to(torch.float32)  # (1, D, g, g)
-        pooled = roi_align(normed, [corners.flatten(0, 1)], self.roi_size)  # (P*M, D, roi, roi)
+        normed = to_map(self.img_pre_norm(image), self.grid).to(torch.float32)  # (1 or P, D, g, g)
+        by_image = list(corners) if len(image) == len(corners) else [corners.flatten(0, 1)]
+        pooled = roi_align(normed, by_image, self.roi_size)  # (P*M, D, roi, roi)
         inside = self.boxes_pool_project(pooled).flatten(1).unflatten(0, cx.shape)  # (P, M, D)
 
         half = image.shape[-1] // 2

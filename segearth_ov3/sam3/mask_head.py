@@ -96,7 +96,7 @@ class PixelDecoder(nn.Module):
 
         Args:
             x: Memory that has read the prompt once more (P, D, g, g).
-            bases: Of one image, from `bases`.
+            bases: From `bases`, of one image or of one per prompt.
 
         Returns:
             Pixel embeddings (P, D, 4g, 4g), float32.
@@ -163,6 +163,8 @@ class SegmentationHead(nn.Module):
         folded = vectors @ weight  # (K, D)
         offset = vectors @ bias  # (K,)
         flat = pixels.flatten(2).to(folded.dtype)  # (P, D, 4g*4g)
-        products = [part @ flat[index] for index, part in enumerate(folded.split(counts)) if len(part)]
-        logits = torch.cat(products) if products else flat.new_zeros(0, flat.shape[-1])
+        if len(set(counts)) == 1:
+            logits = (folded.unflatten(0, (len(counts), -1)) @ flat).flatten(0, 1)  # (K, 4g*4g)
+        else:
+            logits = torch.cat([part @ flat[index] for index, part in enumerate(folded.split(counts)) if len(part)])
         return (logits + offset[:, None]).unflatten(1, pixels.shape[-2:])  # (K, 4g, 4g)

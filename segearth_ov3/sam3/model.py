@@ -1,10 +1,11 @@
-"""The SAM 3 image model: what one file reads like the whole method.
+"""The SAM 3 image model: the whole method on one page.
 
     pixels ─ encode_trunk ─ encode_pyramid ─ prepare ──┐  once per image
     words  ─ encode_text ─────────────── prompt ───────┤  once per vocabulary (text), per image (boxes)
                                                        ├─ fuse ─ detect ─ segment    per prompt
 
-Work may stop after any step, and whatever stands between two steps may be changed there: token refiners act on the
+The steps per prompt take the features of one image, which all P prompts share, or of P images, one for each prompt
+(`ImageFeatures.select`). Work may stop after any step, and whatever stands between two steps may be changed there: token refiners act on the
 trunk's output, on the pyramid and on the memory.
 """
 
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ..errors import ShapeError
 from ..shapes import check_shape
 from .config import Sam3Config
 from .decoder import Decoder
@@ -57,7 +59,7 @@ class Transformer(nn.Module):
 
 
 class Sam3(nn.Module):
-    """Text- and box-prompted detection and segmentation of one image at a time.
+    """Text- and box-prompted detection and segmentation.
 
     Made by `build.build_sam3` from a `Sam3Config`, with weights by `checkpoints.load_sam3`.
     """
@@ -150,20 +152,24 @@ class Sam3(nn.Module):
         """Join text and geometry.
 
         Args:
-            image: Features of one image.
+            image: Features of one image, or of one for each prompt.
             text: P prompts.
-            boxes: Box exemplars of the P prompts; without them the image's geometry token stands for all.
+            boxes: Box exemplars of the P prompts; without them the image's geometry token stands for them.
 
         Returns:
             The prompt that the three following steps take.
 
         Raises:
-            ShapeError: More than one image, or another number of box rows than prompts.
+            ShapeError: Neither one image nor one per prompt, or another number of box rows than prompts.
         """
-        check_shape("image.geometry", image.geometry, "1 1 D", hint="one image at a time, see ImageFeatures.select")
         count = len(text.tokens)
+        if len(image.geometry) not in (1, count):
+            raise ShapeError(
+                f"expected features of one image or of one for each of {count} prompts, got {len(image.geometry)}; "
+                f"choose by ImageFeatures.select"
+            )
         if boxes is None:
-            geometry = image.geometry.expand(count, -1, -1)
+            geometry = image.geometry.expand(count, -1, -1)  # (P, 1, D)
             padding = text.padding.new_zeros(count, 1)
         else:
             check_shape("boxes", boxes.boxes, f"{count} M 4", hint="one row of boxes per prompt")
@@ -172,7 +178,7 @@ class Sam3(nn.Module):
         return Prompt(torch.cat((text.tokens, geometry), dim=1), torch.cat((text.padding, padding), dim=1))
 
     def fuse(self, image: ImageFeatures, prompt: Prompt) -> Tensor:
-        """Let one image read P prompts.
+        """Let the image tokens read P prompts.
 
         Returns:
             Memory (P, D, g, g).
@@ -203,7 +209,7 @@ class Sam3(nn.Module):
             memory: (P, D, g, g).
             detection: Of the same P prompts.
             prompt: Of the same P prompts.
-            image: Features of the image.
+            image: Features of the image, or of one for each prompt.
             keep: Queries whose masks are wanted (P, Q), bool.
 
         Returns:
@@ -217,7 +223,7 @@ class Sam3(nn.Module):
         return Masks(mask_logits.to(single), prompt_index, query_index, semantic_logits.to(single))
 
     def ground(self, image: ImageFeatures, text: TextFeatures, boxes: BoxPrompts | None = None) -> Grounding:
-        """All outputs for P prompts and all queries in one image: `prompt`, `fuse`, `detect` and `segment`."""
+        """All outputs for P prompts and all queries: `prompt`, `fuse`, `detect` and `segment`."""
         prompt = self.prompt(image, text, boxes)
         memory = self.fuse(image, prompt)
         detection = self.detect(memory, prompt)

@@ -31,16 +31,16 @@ class ImageFeatures(NamedTuple):
     fusion_queries: Tensor
     pixel_bases: tuple[Tensor, Tensor]
 
-    def select(self, index: int) -> ImageFeatures:
-        """Features of one image of the batch, as a batch of one; no copy is made."""
-        one = slice(index, index + 1)
+    def select(self, images: slice | Tensor) -> ImageFeatures:
+        """The chosen images, by slice (no copy is made) or by index tensor, which may name an image repeatedly."""
+        fine, middle, coarse = self.levels
         return ImageFeatures(
-            trunk=self.trunk[one],
-            levels=(self.levels[0][one], self.levels[1][one], self.levels[2][one]),
-            geometry=self.geometry[one],
-            fusion_tokens=self.fusion_tokens[one],
-            fusion_queries=self.fusion_queries[one],
-            pixel_bases=(self.pixel_bases[0][one], self.pixel_bases[1][one]),
+            trunk=self.trunk[images],
+            levels=(fine[images], middle[images], coarse[images]),
+            geometry=self.geometry[images],
+            fusion_tokens=self.fusion_tokens[images],
+            fusion_queries=self.fusion_queries[images],
+            pixel_bases=(self.pixel_bases[0][images], self.pixel_bases[1][images]),
         )
 
 

@@ -10,7 +10,7 @@ from segearth_ov3.errors import ShapeError
 from segearth_ov3.sam3.build import build_sam3
 from segearth_ov3.sam3.config import Sam3Config
 from segearth_ov3.sam3.model import Sam3, parameter_dtypes, set_compute_dtype
-from segearth_ov3.sam3.outputs import ImageFeatures, Prompt, TextFeatures
+from segearth_ov3.sam3.outputs import BoxPrompts, ImageFeatures, Prompt, TextFeatures
 from segearth_ov3.sam3.preprocess import preprocess
 
 
@@ -36,7 +36,7 @@ def text(model: Sam3) -> TextFeatures:
 
 def test_images_of_a_batch_do_not_mix(model: Sam3, pixels: torch.Tensor, image: ImageFeatures) -> None:
     batch = model.encode_image(torch.cat((pixels.flip(-1), pixels)))
-    for alone, together in zip(image.select(0).levels, batch.select(1).levels):
+    for alone, together in zip(image.levels, batch.select(slice(1, 2)).levels):
         torch.testing.assert_close(alone, together, atol=1e-5, rtol=0)
 
 
@@ -144,10 +144,31 @@ def test_wrong_input_size_names_preprocess(model: Sam3) -> None:
         model.encode_image(torch.zeros(1, 3, 100, 224))
 
 
-def test_prompt_of_several_images_is_an_error(model: Sam3, pixels: torch.Tensor, text: TextFeatures) -> None:
+def test_number_of_images_must_be_one_or_that_of_prompts(model: Sam3, pixels: torch.Tensor, text: TextFeatures) -> None:
     batch = model.encode_image(torch.cat((pixels, pixels)))
-    with pytest.raises(ShapeError, match="one image at a time"):
+    with pytest.raises(ShapeError, match="one image or of one for each of 5 prompts, got 2"):
         model.prompt(batch, text)
+
+
+@pytest.mark.parametrize("with_boxes", [False, True])
+def test_pairs_of_image_and_prompt_equal_images_one_by_one(
+    model: Sam3, pixels: torch.Tensor, text: TextFeatures, with_boxes: bool
+) -> None:
+    batch = model.encode_image(torch.cat((pixels, pixels.flip(-1))))
+    image_index, prompt_index = torch.tensor([0, 1, 1]), torch.tensor([0, 0, 3])
+    boxes = BoxPrompts(
+        torch.tensor([[[0.4, 0.5, 0.3, 0.2]], [[0.3, 0.3, 0.5, 0.2]], [[0.7, 0.6, 0.2, 0.4]]]),
+        torch.ones(3, 1, dtype=torch.bool),
+        torch.zeros(3, 1, dtype=torch.bool),
+    )
+    together = model.ground(batch.select(image_index), text.select(prompt_index), boxes if with_boxes else None)
+    for pair, (image, prompt) in enumerate(zip(image_index.tolist(), prompt_index.tolist())):
+        one = BoxPrompts(*(field[pair : pair + 1] for field in boxes)) if with_boxes else None
+        alone = model.ground(batch.select(slice(image, image + 1)), text.select(slice(prompt, prompt + 1)), one)
+        for name in alone._fields:
+            torch.testing.assert_close(
+                getattr(together, name)[pair], getattr(alone, name)[0], atol=5e-5, rtol=0, msg=name
+            )
 
 
 def test_set_compute_dtype_and_back_restores_float32() -> None:

@@ -1,0 +1,219 @@
+"""Score fusion: from what the network says about prompts to a score per class and a label per pixel.
+
+For prompt p, query q and pixel x, with all logits upsampled to the original size before the sigmoid σ:
+
+    s_pq     = σ(score_logit_pq) · σ(presence_p)
+    inst_p   = max over q with s_pq > confidence_threshold of s_pq · σ(mask_pq(x)), 0 if there is none
+    sem_p    = σ(semantic_p(x))
+    score_p  = σ(presence_p) · max(inst_p, sem_p)
+    score_c  = max of score_p over the prompts of class c
+    label(x) = argmax_c score_c, or the background where max_c score_c < prob_threshold
+
+The presence of a prompt enters three times: in the threshold, in the amplitude of its instances, and in the product
+at the end. All functions are pure, and work in float32 on the device of their arguments.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..errors import OptionError
+from ..sam3.outputs import Masks
+from ..shapes import check_shape
+
+MEMORY_BUDGET = 256 * 2**20
+
+
+@dataclasses.dataclass(frozen=True)
+class FusionSettings:
+    """Numbers and switches of the score fusion; the defaults are the published method without a background.
+
+    Attributes:
+        prob_threshold: Pixels whose best class score is below it become background, 0 to 1; 0 means none do.
+        confidence_threshold: Queries whose score does not exceed it are left out, 0 to 1; high values leave only
+            objects the network is sure of, 1 leaves none.
+        use_semantic: Off: sem_p is 0 everywhere.
+        use_instance: Off: inst_p is 0 everywhere.
+        use_presence: Off: σ(presence_p) is 1 in all three places.
+
+    Raises:
+        OptionError: A threshold lies outside 0 to 1, or both heads are off.
+    """
+
+    prob_threshold: float = 0.0
+    confidence_threshold: float = 0.5
+    use_semantic: bool = True
+    use_instance: bool = True
+    use_presence: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("prob_threshold", "confidence_threshold"):
+            value = getattr(self, name)
+            if not 0.0 <= value <= 1.0:  # also false for NaN
+                raise OptionError(f"{name} must lie in 0 to 1, got {value}")
+        if not (self.use_semantic or self.use_instance):
+            raise OptionError(
+                "use_semantic and use_instance are both off, which leaves nothing to score; switch one on"
+            )
+
+
+def presence_probs(presence_logits: Tensor, settings: FusionSettings) -> Tensor:
+    """Probability that a prompt is in the image at all.
+
+    Args:
+        presence_logits: (P,).
+        settings: `use_presence` off gives 1 for every prompt.
+
+    Returns:
+        (P,), float32, 0 to 1.
+    """
+    logits = presence_logits.float()
+    return logits.sigmoid() if settings.use_presence else torch.ones_like(logits)
+
+
+def query_scores(score_logits: Tensor, presence_probs: Tensor) -> Tensor:
+    """Score of every object query.
+
+    Args:
+        score_logits: (P, Q), without the presence term.
+        presence_probs: (P,), 0 to 1.
+
+    Returns:
+        (P, Q), float32, 0 to 1.
+    """
+    return score_logits.float().sigmoid() * presence_probs[:, None]
+
+
+def kept_queries(query_scores: Tensor, settings: FusionSettings) -> Tensor:
+    """Queries whose masks count: score above the confidence threshold, equality excluded.
+
+    Args:
+        query_scores: (P, Q), 0 to 1.
+        settings: `use_instance` off keeps none.
+
+    Returns:
+        (P, Q), bool.
+    """
+    if not settings.use_instance:
+        return torch.zeros_like(query_scores, dtype=torch.bool)
+    return query_scores > settings.confidence_threshold
+
+
+def surviving_prompts(presence_probs: Tensor, settings: FusionSettings) -> Tensor:
+    """Prompts that could reach the probability threshold at some pixel.
+
+    Since a score is the presence times something that is at most 1, and rounding keeps the order of products, a
+    presence below the threshold means that all scores of the prompt are below it too.
+
+    Args:
+        presence_probs: (P,), 0 to 1.
+        settings: Gives `prob_threshold`.
+
+    Returns:
+        (P,), bool.
+    """
+    return presence_probs >= settings.prob_threshold
+
+
+def prompt_score_maps(
+    masks: Masks,
+    query_scores: Tensor,
+    presence_probs: Tensor,
+    size: tuple[int, int],
+    settings: FusionSettings,
+    *,
+    memory_budget: int = MEMORY_BUDGET,
+) -> Iterator[Tensor]:
+    """Fuse both heads into one score map per prompt, one prompt at a time.
+
+    Args:
+        masks: Masks of the kept queries and semantic maps of P prompts.
+        query_scores: (P, Q), 0 to 1.
+        presence_probs: (P,), 0 to 1.
+        size: Height and width of the maps in pixels.
+        settings: Gives the switches of the heads.
+        memory_budget: Bytes that upsampled masks may take at once; at least one mask is always processed. Small
+            values save memory, results differ by rounding only.
+
+    Yields:
+        (H0, W0), float32, 0 to 1; P times, in order.
+
+    Raises:
+        ShapeError: The arguments disagree about P or K.
+    """
+    prompts = check_shape("semantic logits", masks.semantic_logits, "P h w")["P"]
+    check_shape("query scores", query_scores, f"{prompts} Q")
+    check_shape("presence probabilities", presence_probs, str(prompts))
+    check_shape("mask logits", masks.mask_logits, f"{len(masks.prompt_index)} h w")
+    amplitudes = query_scores[masks.prompt_index, masks.query_index]  # (K,)
+    counts = torch.bincount(masks.prompt_index, minlength=prompts).tolist()
+    parts = zip(masks.mask_logits.split(counts), amplitudes.split(counts))
+    for prompt, (mask_logits, mask_amplitudes) in enumerate(parts):
+        used = len(mask_logits) if settings.use_instance else 0
+        score = _instance_map(mask_logits[:used], mask_amplitudes[:used], size, memory_budget)
+        if settings.use_semantic:
+            semantic = _upsampled_probs(masks.semantic_logits[prompt : prompt + 1], size)[0]
+            score = torch.maximum(score, semantic)
+        yield score * presence_probs[prompt]
+
+
+def fold_into_classes(
+    class_scores: Tensor, prompt_maps: Iterable[tuple[int, Tensor]], class_index: Sequence[int]
+) -> Tensor:
+    """Raise class scores to the maximum over the prompts of each class.
+
+    Args:
+        class_scores: (C, H0, W0), changed in place; zeros to begin with.
+        prompt_maps: Pairs of a prompt and its scores (H0, W0), 0 to 1; prompts that are left out count as 0.
+        class_index: Class of every prompt (P,).
+
+    Returns:
+        `class_scores`.
+    """
+    for prompt, scores in prompt_maps:
+        target = class_scores[class_index[prompt]]
+        torch.maximum(target, scores, out=target)
+    return class_scores
+
+
+def labels_from_scores(scores: Tensor, prob_threshold: float, background: int | None) -> Tensor:
+    """Label every pixel with its best class.
+
+    Args:
+        scores: Class scores (C, H0, W0), 0 to 1.
+        prob_threshold: Pixels whose best score is below it become `background`, 0 to 1.
+        background: Index of the class of such pixels; None gives every pixel its best class.
+
+    Returns:
+        (H0, W0), int64; the lowest index where scores are equal.
+
+    Raises:
+        ShapeError: `scores` is not (C, H0, W0).
+    """
+    check_shape("class scores", scores, "C H0 W0")
+    best, labels = scores.max(dim=0)  # (H0, W0) each
+    if background is not None:
+        labels = labels.masked_fill(best < prob_threshold, background)
+    return labels
+
+
+def _instance_map(mask_logits: Tensor, amplitudes: Tensor, size: tuple[int, int], memory_budget: int) -> Tensor:
+    """Maximum over the masks of one prompt (k, h, w) of amplitude (k,) times probability; zeros where k is 0."""
+    best = torch.zeros(size, dtype=torch.float32, device=mask_logits.device)
+    chunk = max(1, memory_budget // (best.numel() * best.element_size()))
+    for start in range(0, len(mask_logits), chunk):
+        some = slice(start, start + chunk)
+        scores = _upsampled_probs(mask_logits[some], size).mul_(amplitudes[some, None, None])  # (chunk, H0, W0)
+        torch.maximum(best, scores.amax(dim=0), out=best)
+    return best
+
+
+def _upsampled_probs(logits: Tensor, size: tuple[int, int]) -> Tensor:
+    """Logits (n, h, w) to probabilities (n, H0, W0): bilinear first, then the sigmoid."""
+    maps = logits.float().unsqueeze(1)  # (n, 1, h, w)
+    return functional.interpolate(maps, size=size, mode="bilinear", align_corners=False)[:, 0].sigmoid_()

@@ -1,0 +1,1 @@
+"""Rasters, maps and pictures: reads and writes files, knows no network."""

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import warnings
+
+import pytest
+import torch
+from fake_model import FakeSam3
+from golden import load_tiny
+
+from segearth_ov3.engine import text_cache
+from segearth_ov3.engine.text_cache import TextCache, encode_prompts, encode_vocabulary
+from segearth_ov3.errors import VocabularyWarning
+from segearth_ov3.sam3.model import Sam3, set_compute_dtype
+from segearth_ov3.vocabulary import Vocabulary
+
+VOCABULARY = Vocabulary.from_text("background; building,house,apartment block; road; low vegetation; water")
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Sam3:
+    """The smallest network."""
+    return load_tiny()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_cached_features_equal_fresh_ones_bit_by_bit(tiny: Sam3, dtype: torch.dtype) -> None:
+    set_compute_dtype(tiny, dtype)
+    cache = TextCache(tiny)
+    cache.features(VOCABULARY)
+    with torch.no_grad():
+        fresh = tiny.encode_text(list(VOCABULARY.prompts))
+    cached = cache.features(VOCABULARY)
+    assert cached.tokens.dtype == fresh.tokens.dtype
+    assert torch.equal(cached.tokens, fresh.tokens)
+    assert torch.equal(cached.padding, fresh.padding)
+
+
+def test_vocabulary_is_encoded_once() -> None:
+    model = FakeSam3()
+    cache = TextCache(model)
+    for _ in range(3):
+        cache.features(VOCABULARY)
+    assert model.calls["prompts encoded"] == len(VOCABULARY.prompts)
+
+
+def test_other_compute_dtype_is_encoded_anew() -> None:
+    model = FakeSam3()
+    cache = TextCache(model)
+    cache.features(VOCABULARY)
+    model.dtype = torch.bfloat16
+    cache.features(VOCABULARY)
+    assert model.calls["prompts encoded"] == 2 * len(VOCABULARY.prompts)
+
+
+def test_features_follow_the_order_of_the_prompts_over_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_cache, "TEXT_CHUNK", 3)
+    model = FakeSam3()
+    features, whole = encode_vocabulary(model, VOCABULARY), model.encode_text(VOCABULARY.prompts)
+    assert torch.equal(features.tokens, whole.tokens)
+    assert torch.equal(features.padding, whole.padding)
+
+
+def test_features_need_no_gradient(tiny: Sam3) -> None:
+    tiny.backbone.language_backbone.resizer.requires_grad_()
+    assert not encode_prompts(tiny, ["road"]).tokens.requires_grad
+
+
+def words(count: int) -> str:
+    """A prompt of so many tokens without start and end."""
+    return " ".join(["road"] * count)
+
+
+def test_overlong_prompt_is_named_in_a_warning() -> None:
+    vocabulary = Vocabulary((("water",), (words(31),)))
+    with pytest.warns(VocabularyWarning, match=f"prompt '{words(31)}' has 33 tokens.* first 32 is cut off") as caught:
+        encode_vocabulary(FakeSam3(), vocabulary)
+    assert len(caught) == 1
+
+
+def test_prompt_that_just_fits_gives_no_warning() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        encode_vocabulary(FakeSam3(), Vocabulary(((words(30),),)))

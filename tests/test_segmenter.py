@@ -1,0 +1,311 @@
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+
+import numpy as np
+import pytest
+import torch
+from fake_model import FakeSam3
+from golden import load_tiny
+from reference_formula import reference_class_scores, reference_labels, reference_prompt_scores, reference_slide
+
+from segearth_ov3.engine.scores import FusionSettings
+from segearth_ov3.errors import OptionError, ShapeError, VocabularyWarning
+from segearth_ov3.sam3.config import Sam3Config
+from segearth_ov3.sam3.model import Sam3
+from segearth_ov3.segmenter import Segmenter
+from segearth_ov3.vocabulary import Vocabulary
+
+WORDS = "background; building,house; road; water,lake,river"
+SWITCHES = [
+    dict(zip(("use_semantic", "use_instance", "use_presence"), values))
+    for values in itertools.product((True, False), repeat=3)
+    if values[0] or values[1]
+]
+THRESHOLDS = [
+    {"prob_threshold": 0.0, "confidence_threshold": 0.5},
+    {"prob_threshold": 0.3, "confidence_threshold": 0.1},
+    {"prob_threshold": 0.55, "confidence_threshold": 0.45},
+]
+
+
+def photo(height: int = 97, width: int = 131, seed: int = 0) -> np.ndarray:
+    """A random image (H0, W0, 3), uint8."""
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Sam3:
+    """The smallest network; on random images its presence is 0.1 to 0.3 and its query scores are 0.05 to 0.25."""
+    return load_tiny()
+
+
+def assert_labels_follow(
+    labels: torch.Tensor,
+    class_scores: np.ndarray,
+    prob_threshold: float,
+    background: int | None = 0,
+    margin: float = 1e-6,
+) -> None:
+    """Labels are those of the scores; pixels may differ only where two deciding values are closer than the margin.
+
+    Sigmoids of the same number differ in the last bit with its place in a tensor, so near-ties may fall either way.
+    """
+    second, best = np.sort(class_scores, axis=0)[-2:]
+    decided = (best - second > margin) | (best == 0)
+    if prob_threshold > 0:
+        decided &= abs(best - prob_threshold) > margin
+    assert decided.mean() > 0.99
+    expected = reference_labels(class_scores, prob_threshold, background)
+    np.testing.assert_array_equal(labels.numpy()[decided], expected[decided])
+
+
+# ---- the formula
+
+
+@pytest.mark.parametrize("thresholds", THRESHOLDS, ids=str)
+@pytest.mark.parametrize("switches", SWITCHES, ids=lambda s: "".join("01"[on] for on in s.values()))
+def test_labels_and_scores_equal_the_literal_formula(switches: dict[str, bool], thresholds: dict[str, float]) -> None:
+    model, vocabulary, image = FakeSam3(), Vocabulary.from_text(WORDS), photo()
+    labels, scores = Segmenter(model, vocabulary, **switches, **thresholds)(image)
+    prompts = reference_prompt_scores(model, image, vocabulary, FusionSettings(**switches, **thresholds))
+    expected = reference_class_scores(prompts, vocabulary)
+    np.testing.assert_allclose(scores.numpy(), expected, rtol=0, atol=1e-5)
+    assert_labels_follow(labels, expected, thresholds["prob_threshold"])
+
+
+@pytest.mark.parametrize("background", [2, None])
+def test_background_equals_the_literal_formula(background: int | None) -> None:
+    model, vocabulary, image = FakeSam3(), Vocabulary.from_text(WORDS, background=background), photo()
+    labels, scores = Segmenter(model, vocabulary, prob_threshold=0.6)(image)
+    assert_labels_follow(labels, scores.numpy(), 0.6, background)
+
+
+@pytest.mark.parametrize(("window", "stride"), [(64, 64), (64, 40), (100, 33)])
+def test_sliding_windows_equal_the_literal_formula(window: int, stride: int) -> None:
+    model, vocabulary, image = FakeSam3(), Vocabulary.from_text(WORDS), photo()
+    labels, scores = Segmenter(model, vocabulary, prob_threshold=0.5, window=window, stride=stride)(image)
+    expected = reference_slide(model, image, vocabulary, FusionSettings(prob_threshold=0.5), window, stride)
+    np.testing.assert_allclose(scores.numpy(), expected, rtol=0, atol=1e-5)
+    assert_labels_follow(labels, expected, 0.5)
+
+
+# ---- the formula, with the real network, whose results depend on the batch by rounding
+
+
+@pytest.mark.parametrize("thresholds", [(0.0, 0.15), (0.08, 0.05)], ids=str)
+@pytest.mark.parametrize("switches", SWITCHES, ids=lambda s: "".join("01"[on] for on in s.values()))
+def test_network_outputs_are_fused_by_the_literal_formula(
+    tiny: Sam3, switches: dict[str, bool], thresholds: tuple[float, float]
+) -> None:
+    settings, vocabulary, image = FusionSettings(*thresholds, **switches), Vocabulary.from_text(WORDS), photo()
+    labels, scores = Segmenter(tiny, vocabulary, **dataclasses.asdict(settings), prompt_chunk=3)(image)
+    expected = reference_class_scores(reference_prompt_scores(tiny, image, vocabulary, settings), vocabulary)
+    np.testing.assert_allclose(scores.numpy(), expected, rtol=0, atol=1e-5)
+    assert_labels_follow(labels, expected, settings.prob_threshold, margin=1e-5)
+
+
+def test_network_stops_prompts_by_their_presence_without_changing_labels(
+    tiny: Sam3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segmenter = Segmenter(tiny, Vocabulary.from_text(WORDS), prob_threshold=0.2, confidence_threshold=0.1)
+    labels, scores = segmenter(photo())
+    segmented, segment = [], tiny.segment
+    monkeypatch.setattr(tiny, "segment", lambda memory, *rest: segmented.append(len(memory)) or segment(memory, *rest))
+    bounded = segmenter.predict_labels(photo())
+    assert 0 < sum(segmented) < 7
+    assert_labels_follow(bounded, scores.numpy(), 0.2, margin=1e-5)
+    assert (labels == bounded).float().mean() > 0.999
+
+
+def test_half_precision_network_gives_float32_scores_close_to_full_precision(tiny: Sam3) -> None:
+    vocabulary = Vocabulary.from_text(WORDS)
+    half = Segmenter(load_tiny(torch.bfloat16), vocabulary, confidence_threshold=0.1)(photo()).scores
+    full = Segmenter(tiny, vocabulary, confidence_threshold=0.1)(photo()).scores
+    torch.testing.assert_close(half, full, atol=0.05, rtol=0)
+
+
+# ---- labels without scores
+
+
+def test_labels_alone_equal_those_with_scores() -> None:
+    skipped = 0
+    for seed in range(20):
+        model = FakeSam3(seed=seed)
+        segmenter = Segmenter(model, Vocabulary.from_text(WORDS), prob_threshold=0.45, confidence_threshold=0.3)
+        image = photo(24, 31, seed)
+        labels = segmenter.predict_labels(image)
+        skipped += 7 - model.calls["prompts segmented"]
+        assert torch.equal(labels, segmenter(image).labels)
+    assert skipped > 0
+
+
+def test_scores_are_exact_also_for_prompts_that_cannot_win() -> None:
+    model = FakeSam3(presence_logits={"road": -9.0})
+    scores = Segmenter(model, Vocabulary.from_text(WORDS), prob_threshold=0.5)(photo()).scores
+    assert (scores[2] > 0).all()
+
+
+def test_sliding_windows_never_skip_a_prompt() -> None:
+    model = FakeSam3(presence_logits={"road": -9.0})
+    segmenter = Segmenter(model, Vocabulary.from_text(WORDS), prob_threshold=0.5, window=64, stride=50)
+    labels = segmenter.predict_labels(photo())
+    assert model.calls["prompts segmented"] == 7 * model.calls["images encoded"]
+    assert torch.equal(labels, segmenter(photo()).labels)
+
+
+# ---- windows
+
+
+def test_image_that_fits_the_window_is_predicted_whole() -> None:
+    model, vocabulary = FakeSam3(), Vocabulary.from_text(WORDS)
+    windowed = Segmenter(model, vocabulary, window=131, stride=50)
+    assert torch.equal(windowed(photo()).scores, Segmenter(model, vocabulary)(photo()).scores)
+    assert model.calls["images encoded"] == 2
+
+
+def test_image_that_fits_the_window_may_skip_prompts() -> None:
+    model = FakeSam3(presence_logits={"road": -9.0})
+    Segmenter(model, Vocabulary.from_text(WORDS), prob_threshold=0.01, window=131).predict_labels(photo())
+    assert model.calls["prompts segmented"] == 6
+
+
+def test_one_long_side_is_enough_for_windows() -> None:
+    model = FakeSam3()
+    Segmenter(model, Vocabulary.from_text(WORDS), window=130)(photo())
+    assert model.calls["images encoded"] == 2
+
+
+def test_stride_defaults_to_the_window() -> None:
+    assert Segmenter(FakeSam3(), Vocabulary.from_text(WORDS), window=64).stride == 64
+
+
+def test_progress_is_told_after_each_window() -> None:
+    seen: list[tuple[int, int]] = []
+    segmenter = Segmenter(FakeSam3(), Vocabulary.from_text(WORDS), window=70)
+    segmenter(photo(), progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_progress_of_a_whole_image_is_one_step() -> None:
+    seen: list[tuple[int, int]] = []
+    Segmenter(FakeSam3(), Vocabulary.from_text(WORDS))(photo(), progress=lambda *step: seen.append(step))
+    assert seen == [(1, 1)]
+
+
+# ---- input and output
+
+
+def test_result_has_the_promised_shapes_and_types() -> None:
+    labels, scores = Segmenter(FakeSam3(), Vocabulary.from_text(WORDS))(photo())
+    assert (labels.shape, labels.dtype) == ((97, 131), torch.int64)
+    assert (scores.shape, scores.dtype) == ((4, 97, 131), torch.float32)
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [
+        torch.from_numpy,
+        np.asfortranarray,
+        lambda image: np.flipud(np.flipud(image).copy()),
+        lambda image: image[:, :, ::-1].copy()[:, :, ::-1],
+    ],
+    ids=["tensor", "column order", "rows backwards", "bands backwards"],
+)
+def test_memory_layout_does_not_matter(variant: object) -> None:
+    segmenter = Segmenter(FakeSam3(), Vocabulary.from_text(WORDS))
+    assert torch.equal(segmenter(variant(photo())).scores, segmenter(photo()).scores)  # type: ignore[operator]
+
+
+def test_image_is_not_changed_and_may_be_read_only() -> None:
+    image = photo()
+    image.setflags(write=False)
+    Segmenter(FakeSam3(), Vocabulary.from_text(WORDS))(image)
+    np.testing.assert_array_equal(image, photo())
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((3, 97, 131), r"expected an RGB image \(H0, W0, 3\), got \(3, 97, 131\); channels come last"),
+        ((97, 131, 4), r"got \(97, 131, 4\); leave the fourth band out: image\[..., :3\]"),
+        ((97, 131), r"got \(97, 131\); repeat the one band three times"),
+        ((97, 131, 1), r"got \(97, 131, 1\); repeat the one band three times"),
+        ((97, 131, 8), r"got \(97, 131, 8\); choose three bands"),
+        ((1, 97, 131, 3), r"got \(1, 97, 131, 3\); pass one image at a time"),
+        ((0, 131, 3), r"got \(0, 131, 3\); the image has no pixels"),
+    ],
+)
+def test_image_of_wrong_shape_is_refused_with_a_hint(shape: tuple[int, ...], message: str) -> None:
+    with pytest.raises(ShapeError, match=message):
+        Segmenter(FakeSam3(), Vocabulary.from_text(WORDS))(np.zeros(shape, np.uint8))
+
+
+@pytest.mark.parametrize("image", [photo() / 255, photo().astype(np.uint16), torch.zeros(8, 8, 3), photo() > 9])
+def test_image_that_is_not_8_bit_is_refused(image: np.ndarray) -> None:
+    with pytest.raises(OptionError, match=r"expected an 8-bit image \(uint8, 0 to 255\), got .*; scale it"):
+        Segmenter(FakeSam3(), Vocabulary.from_text(WORDS))(image)
+
+
+def test_other_objects_are_refused() -> None:
+    with pytest.raises(OptionError, match="expected the image as an array or tensor, got str"):
+        Segmenter(FakeSam3(), Vocabulary.from_text(WORDS))("scene.tif")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"prob_threshold": 2.0}, "prob_threshold must lie in 0 to 1, got 2.0"),
+        ({"stride": 10}, "stride 10 needs a window"),
+        ({"window": 64, "stride": 65}, "stride must be 1 to 64"),
+        ({"window": 0}, "window must be at least 1 pixel, got 0"),
+        ({"prompt_chunk": 0}, "prompt_chunk must be at least 1, got 0"),
+    ],
+)
+def test_bad_option_is_refused_at_once(options: dict[str, float], message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        Segmenter(FakeSam3(), Vocabulary.from_text(WORDS), **options)
+
+
+def test_unknown_option_is_refused() -> None:
+    with pytest.raises(TypeError, match="confidence_thresh"):
+        Segmenter(FakeSam3(), Vocabulary.from_text(WORDS), confidence_thresh=0.1)  # type: ignore[call-arg]
+
+
+# ---- vocabulary and provenance
+
+
+def test_vocabulary_is_encoded_once_for_many_images() -> None:
+    model = FakeSam3()
+    segmenter = Segmenter(model, Vocabulary.from_text(WORDS), window=64)
+    for seed in range(3):
+        segmenter(photo(seed=seed))
+    assert model.calls["prompts encoded"] == 7
+
+
+def test_overlong_prompt_is_named_when_the_segmenter_is_made() -> None:
+    with pytest.warns(VocabularyWarning, match="prompt 'tree tree .* has 42 tokens"):
+        Segmenter(FakeSam3(), Vocabulary((("road",), (" ".join(["tree"] * 40),))))
+
+
+def test_description_is_json_and_complete() -> None:
+    segmenter = Segmenter(FakeSam3(), Vocabulary.from_text(WORDS), prob_threshold=0.2, use_presence=False, window=64)
+    described = json.loads(json.dumps(segmenter.describe()))
+    model = described.pop("model")
+    assert Sam3Config.from_dict(model) == Sam3Config.tiny()
+    assert described == {
+        "classes": [["background"], ["building", "house"], ["road"], ["water", "lake", "river"]],
+        "background": 0,
+        "prob_threshold": 0.2,
+        "confidence_threshold": 0.5,
+        "use_semantic": True,
+        "use_instance": True,
+        "use_presence": False,
+        "window": 64,
+        "stride": 64,
+        "prompt_chunk": 8,
+        "device": "cpu",
+        "dtype": "float32",
+    }
