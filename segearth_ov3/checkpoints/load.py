@@ -1,0 +1,106 @@
+"""From a checkpoint to a network that is ready for inference."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+import torch
+
+from ..errors import CheckpointError, OptionError
+from ..sam3.build import build_sam3
+from ..sam3.config import Sam3Config
+from ..sam3.model import Sam3, parameter_dtypes
+from .files import CheckpointFile, find_checkpoint_file, open_checkpoint_file
+from .keys import Naming
+from .matching import Match, match_network, naming_of, read_tensor
+from .sizes import config_of
+
+PATH_VARIABLE = "SEGEARTH_OV3_CHECKPOINT"
+COMPUTE_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+
+logger = logging.getLogger(__name__)
+
+
+def load_sam3(
+    path: str | Path | None = None,
+    *,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+    config: Sam3Config | None = None,
+) -> Sam3:
+    """Load SAM 3 from a checkpoint of any supported form.
+
+    The tensors are copied one by one straight to the device and dtype they are used in, so no second copy of the
+    model is ever in memory.
+
+    Args:
+        path: File, index of a sharded checkpoint, or folder with either: Meta's `sam3.pt`, Hugging Face's
+            `model.safetensors`, or a file of this package. None takes the environment variable
+            SEGEARTH_OV3_CHECKPOINT; the working directory is never searched.
+        device: Where the network goes.
+        dtype: Compute dtype of the matrix products: float32, bfloat16 or float16. Norms, embeddings and the text
+            tower stay float32.
+        config: Sizes of the network; needed only where they do not follow from the file, and wins over what it says.
+
+    Returns:
+        The network in evaluation mode, gradients off.
+
+    Raises:
+        CheckpointError: There is no such file, it is damaged or refused, or does not fit the network.
+        OptionError: Another dtype.
+
+    Example:
+        >>> model = load_sam3("sam3.pt", device="cuda", dtype=torch.bfloat16)
+    """
+    check_compute_dtype(dtype)
+    file = open_checkpoint(path)
+    naming = naming_of(file)
+    model = build_sam3(config or config_of(file, naming), device="meta")
+    match = match_model(file, naming, model)
+    for reason, names in match.ignored.items():
+        logger.info("%s: %d tensors not read (%s)", file.path, len(names), reason)
+    dtypes = parameter_dtypes(model, dtype)
+    state = {}
+    for key, empty in model.state_dict().items():
+        target = torch.empty(empty.shape, dtype=dtypes[key], device=device)
+        state[key] = read_tensor(file, match.sources[key], target)
+    model.load_state_dict(state, strict=True, assign=True)
+    return model.to(device).requires_grad_(False).eval()
+
+
+def open_checkpoint(path: str | Path | None) -> CheckpointFile:
+    """Open a checkpoint without reading its tensors.
+
+    Args:
+        path: File or folder; None takes the environment variable SEGEARTH_OV3_CHECKPOINT.
+
+    Returns:
+        The file.
+
+    Raises:
+        CheckpointError: No path is given, nothing is there, or the file is damaged or refused.
+    """
+    chosen = path if path is not None else os.environ.get(PATH_VARIABLE)
+    if not chosen:
+        raise CheckpointError(
+            f"no checkpoint given: pass a path or set {PATH_VARIABLE}; SAM 3's weights are gated: ask for access on "
+            f"the page of facebook/sam3 on Hugging Face, then run `segearth-ov3 checkpoint download`"
+        )
+    return open_checkpoint_file(find_checkpoint_file(Path(chosen).expanduser()))
+
+
+def match_model(file: CheckpointFile, naming: Naming, model: Sam3) -> Match:
+    """Find every tensor of a model, which may be on "meta", in a file; see `match_network`."""
+    return match_network(file, naming, {key: tuple(value.shape) for key, value in model.state_dict().items()})
+
+
+def check_compute_dtype(dtype: torch.dtype) -> None:
+    """Refuse dtypes that the network cannot compute in.
+
+    Raises:
+        OptionError: The dtype is not float32, bfloat16 or float16.
+    """
+    if dtype not in COMPUTE_DTYPES:
+        raise OptionError(f"expected dtype float32, bfloat16 or float16, got {dtype}")

@@ -1,0 +1,177 @@
+"""`segearth-ov3 checkpoint`: look into, check, convert and fetch the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from ..checkpoints import CheckpointInfo
+    from ..sam3.config import Sam3Config
+
+DTYPES = ("float32", "bfloat16", "float16")
+PRESETS = ("base", "demo", "tiny")
+
+_path_argument = click.argument("path", type=click.Path(path_type=Path))
+_config_option = click.option(
+    "--config",
+    metavar="FILE.json|base|demo|tiny",
+    help="Sizes of the network, where they do not follow from the checkpoint: all fields of Sam3Config as JSON, or the "
+    "name of a preset.",
+)
+
+
+@click.group("checkpoint")
+def checkpoint() -> None:
+    """Look into, check, convert and fetch the weights of SAM 3.
+
+    Reads Meta's sam3.pt, Hugging Face's model.safetensors (also sharded, or the folder) and files of this package.
+    """
+
+
+@checkpoint.command("info")
+@_path_argument
+@click.option("--sha256", is_flag=True, help="Also print a short digest of the content; reads the whole file.")
+def info(path: Path, sha256: bool) -> None:
+    """Tell what the checkpoint PATH is, without reading its tensors.
+
+    \b
+    Example:
+      segearth-ov3 checkpoint info sam3.pt
+    """
+    from ..checkpoints import inspect_checkpoint
+
+    _print_info(inspect_checkpoint(path, sha256=sha256))
+
+
+@checkpoint.command("verify")
+@_path_argument
+@_config_option
+def verify(path: Path, config: str | None) -> None:
+    """Check that the checkpoint PATH can be loaded.
+
+    All tensors must be there, with the right shapes, and every value must be finite.
+
+    \b
+    Example:
+      segearth-ov3 checkpoint verify weights/
+    """
+    from ..checkpoints import verify_checkpoint
+
+    with _progress_bar("verify") as progress:
+        description = verify_checkpoint(path, config=_read_config(config), progress=progress)
+    click.echo(f"{description.path}: {description.tensors} tensors, {description.parameters} values, all finite")
+
+
+@checkpoint.command("convert")
+@click.argument("src", type=click.Path(path_type=Path))
+@click.argument("dst", type=click.Path(path_type=Path))
+@click.option("--dtype", type=click.Choice(DTYPES), help="Compute dtype to store for; default: as in SRC.")
+@_config_option
+@click.option("--overwrite", is_flag=True, help="Replace DST if it exists.")
+def convert(src: Path, dst: Path, dtype: str | None, config: str | None, overwrite: bool) -> None:
+    """Write the image model of the checkpoint SRC as one safetensors file DST.
+
+    The file leaves out the video tracker and says its own sizes. With --dtype bfloat16 it takes about 70 % of the
+    space; what the network computes in float32 stays float32.
+
+    \b
+    Example:
+      segearth-ov3 checkpoint convert sam3.pt sam3-bf16.safetensors --dtype bfloat16
+    """
+    import torch
+
+    from ..checkpoints import convert_checkpoint
+
+    with _progress_bar("convert") as progress:
+        written = convert_checkpoint(
+            src,
+            dst,
+            dtype=getattr(torch, dtype) if dtype else None,
+            config=_read_config(config),
+            overwrite=overwrite,
+            progress=progress,
+        )
+    click.echo(written)
+
+
+@checkpoint.command("download")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("checkpoints"),
+    show_default=True,
+    help="Folder for the file.",
+)
+def download(out: Path) -> None:
+    """Fetch the official weights (3.4 GB) from Hugging Face.
+
+    They are gated: ask for access on the page of facebook/sam3 on Hugging Face, then log in with `hf auth login`.
+
+    \b
+    Example:
+      segearth-ov3 checkpoint download --out weights
+    """
+    from ..checkpoints import PATH_VARIABLE, download_checkpoint
+
+    path = download_checkpoint(out)
+    click.echo(f"next: export {PATH_VARIABLE}={path.resolve()}", err=True)
+    click.echo(path)
+
+
+def _read_config(config: str | None) -> Sam3Config | None:
+    """Sizes from a preset's name or a JSON file."""
+    from ..checkpoints.sizes import config_from_file
+    from ..sam3.config import Sam3Config
+
+    if config is None:
+        return None
+    if config in PRESETS:
+        preset: Sam3Config = getattr(Sam3Config, config)()
+        return preset
+    return config_from_file(Path(config))
+
+
+def _print_info(description: CheckpointInfo) -> None:
+    config = description.config
+    if config is None:
+        network = "unknown: neither in the file nor the published sizes"
+    else:
+        network = (
+            f"{config.image_size} px input, trunk {config.vit_depth} x {config.vit_dim}, "
+            f"text {config.text_layers} x {config.text_width}, decoder {config.decoder_layers} x {config.dim}"
+        )
+    rows = {
+        "path": description.path,
+        "files": len(description.files),
+        "format": description.format,
+        "network": network,
+        "tensors": description.tensors,
+        "parameters": description.parameters,
+        "dtypes": ", ".join(f"{name} x {count}" for name, count in description.dtypes.items()),
+        "size": f"{description.size_bytes / 1e6:.1f} MB",
+    }
+    if description.sha256 is not None:
+        rows["sha256"] = description.sha256
+    for name, value in rows.items():
+        click.echo(f"{name:<11}{value}")
+    for reason, names in description.ignored.items():
+        click.echo(f"{'not read':<11}{len(names)} tensors: {reason}")
+
+
+@contextmanager
+def _progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on standard error, moved by calls with the number of finished and of all tensors."""
+    from tqdm import tqdm
+
+    with tqdm(desc=label, unit="tensor", leave=False) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield show
