@@ -1,0 +1,1 @@
+"""The command `segearth-ov3`; one file per sub-command."""

@@ -1,0 +1,273 @@
+"""Options that several commands share, each group handed to the command as one value."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from ..errors import OptionError
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..sam3.model import Sam3
+    from ..vocabulary import Vocabulary
+
+CommandT = TypeVar("CommandT", bound=Callable[..., Any])
+
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+
+
+class BackgroundType(click.ParamType):
+    """The index of a class, or "none"."""
+
+    name = "N|none"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        """Return the index, or "none" (None would mean to click that nothing was given)."""
+        if isinstance(value, int) or value == "none":
+            return value
+        if not str(value).isdecimal():
+            self.fail(f"expected the index of a class (0, 1, ...) or none, got {value!r}", param, ctx)
+        return int(value)
+
+
+class DeviceType(click.ParamType):
+    """A device name that PyTorch understands, or "auto"."""
+
+    name = "DEVICE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check the form; whether the device is there is found out when it is used."""
+        if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", value):
+            self.fail(f"expected auto, cpu, cuda, cuda:0 or mps, got {value!r}", param, ctx)
+        return str(value)
+
+
+@dataclasses.dataclass(frozen=True)
+class VocabularyOptions:
+    """Which classes to look for: in one text, or in a file."""
+
+    classes: str | None
+    vocab: str | None
+    background: int | None
+
+    def load(self) -> Vocabulary:
+        """Read the vocabulary.
+
+        Raises:
+            click.UsageError: Not exactly one of the two sources is given.
+            VocabularyError: The classes are not admissible.
+        """
+        from ..vocabulary import Vocabulary
+
+        if (self.classes is None) == (self.vocab is None):
+            raise click.UsageError("give the classes by exactly one of --classes and --vocab")
+        if self.classes is not None:
+            return Vocabulary.from_text(self.classes, background=self.background)
+        return Vocabulary.from_file(str(self.vocab), background=self.background)
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelOptions:
+    """Which weights to use, where and how precisely."""
+
+    checkpoint: str | None
+    device: str
+    dtype: str
+
+    def load(self) -> Sam3:
+        """Load the network.
+
+        Raises:
+            CheckpointError: The weights are missing or unusable.
+            OptionError: The device is not there.
+        """
+        device = resolve_device(self.device)
+        dtype = resolve_dtype(self.dtype, device)
+        from ..checkpoints import load_sam3
+
+        return load_sam3(self.checkpoint, device=device, dtype=dtype)
+
+    @property
+    def checkpoint_name(self) -> str | None:
+        """File or folder name of the weights, without where they lie on this machine."""
+        return None if self.checkpoint is None else Path(self.checkpoint).name
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoreOptions:
+    """How scores become labels, by the names of `Segmenter`."""
+
+    prob_threshold: float
+    confidence_threshold: float
+    use_semantic: bool
+    use_instance: bool
+    use_presence: bool
+
+
+def vocabulary_options(command: CommandT) -> CommandT:
+    """Add --classes, --vocab and --background as the argument `vocabulary`."""
+    options = {
+        "classes": click.option("--classes", metavar="TEXT", help='Classes in words: "building,house; road; water".'),
+        "vocab": click.option("--vocab", metavar="FILE", help="Text file: a class per line, synonyms after commas."),
+        "background": click.option(
+            "--background",
+            type=BackgroundType(),
+            metavar="N|none",
+            default="0",
+            show_default=True,
+            help="Class given where no score reaches --prob-threshold; none: always the best class.",
+        ),
+    }
+    return _grouped(command, "vocabulary", _vocabulary_from, options)
+
+
+def model_options(command: CommandT) -> CommandT:
+    """Add --checkpoint, --device and --dtype as the argument `model`."""
+    options = {
+        "checkpoint": click.option(
+            "--checkpoint",
+            metavar="PATH",
+            envvar="SEGEARTH_OV3_CHECKPOINT",
+            show_envvar=True,
+            help="Weights of SAM 3: sam3.pt, safetensors, or a folder with them.",
+        ),
+        "device": click.option(
+            "--device",
+            type=DeviceType(),
+            default="auto",
+            show_default=True,
+            help="auto, cpu, cuda, cuda:0 or mps; auto takes an accelerator if there is one.",
+        ),
+        "dtype": click.option(
+            "--dtype",
+            type=click.Choice(DTYPES),
+            default="auto",
+            show_default=True,
+            help="Precision; auto is bfloat16 on CUDA devices that have it, else float32.",
+        ),
+    }
+    return _grouped(command, "model", lambda values: ModelOptions(**values), options)
+
+
+def score_options(command: CommandT) -> CommandT:
+    """Add the thresholds and switches of the score fusion as the argument `scores`."""
+    probability = click.FloatRange(0, 1)
+    options = {
+        "prob_threshold": click.option(
+            "--prob-threshold",
+            type=probability,
+            metavar="P",
+            default=0.0,
+            show_default=True,
+            help="Pixels whose best score is below it become background.",
+        ),
+        "confidence_threshold": click.option(
+            "--confidence-threshold",
+            type=probability,
+            metavar="P",
+            default=0.5,
+            show_default=True,
+            help="Objects scored no higher are left out.",
+        ),
+        "no_semantic": click.option("--no-semantic", is_flag=True, help="Leave out the semantic maps."),
+        "no_instance": click.option("--no-instance", is_flag=True, help="Leave out the object masks."),
+        "no_presence": click.option(
+            "--no-presence", is_flag=True, help="Do not weight by the presence of a class in the image."
+        ),
+    }
+    return _grouped(command, "scores", _scores_from, options)
+
+
+def overwrite_option(command: CommandT) -> CommandT:
+    """Add --overwrite."""
+    return click.option("--overwrite", is_flag=True, help="Replace existing output files.")(command)
+
+
+def resolve_device(name: str) -> str:
+    """Turn "auto" into the best device of this machine, and make sure that any other one is there.
+
+    Args:
+        name: "auto", "cpu", "mps", "cuda" or "cuda:N".
+
+    Returns:
+        A device name for torch.
+
+    Raises:
+        OptionError: The device is not available.
+    """
+    import torch
+
+    if name == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    if name == "mps" and not torch.backends.mps.is_available():
+        raise OptionError("--device mps: PyTorch finds no Apple GPU here; use --device cpu")
+    if name.startswith("cuda"):
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if int(name.partition(":")[2] or 0) >= count:
+            raise OptionError(f"--device {name}: PyTorch finds {count} CUDA devices here; use one of them or cpu")
+    return name
+
+
+def resolve_dtype(name: str, device: str) -> torch.dtype:
+    """Turn a precision's name into a dtype; "auto" depends on the device.
+
+    Args:
+        name: One of `DTYPES`.
+        device: As returned by `resolve_device`.
+
+    Returns:
+        The dtype of the network's matrix products.
+    """
+    import torch
+
+    if name == "auto":
+        has_bfloat16 = device.startswith("cuda") and torch.cuda.get_device_capability(device) >= (8, 0)
+        name = "bfloat16" if has_bfloat16 else "float32"
+    dtypes = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    return dtypes[name]
+
+
+def _vocabulary_from(values: Mapping[str, Any]) -> VocabularyOptions:
+    background = values["background"]
+    return VocabularyOptions(values["classes"], values["vocab"], None if background == "none" else background)
+
+
+def _scores_from(values: Mapping[str, Any]) -> ScoreOptions:
+    if values["no_semantic"] and values["no_instance"]:
+        raise click.UsageError("--no-semantic and --no-instance together leave nothing to score; drop one")
+    return ScoreOptions(
+        values["prob_threshold"],
+        values["confidence_threshold"],
+        use_semantic=not values["no_semantic"],
+        use_instance=not values["no_instance"],
+        use_presence=not values["no_presence"],
+    )
+
+
+def _grouped(
+    command: CommandT,
+    name: str,
+    build: Callable[[Mapping[str, Any]], object],
+    options: Mapping[str, Callable[[Any], Any]],
+) -> CommandT:
+    """Add options, by the names of their values, to a command that gets them as one argument made by `build`."""
+
+    @functools.wraps(command)
+    def with_group(*args: Any, **values: Any) -> Any:
+        group = {key: values.pop(key) for key in options}
+        return command(*args, **values, **{name: build(group)})
+
+    decorated: Any = with_group
+    for option in reversed(list(options.values())):  # decorators apply from the last to the first
+        decorated = option(decorated)
+    return decorated

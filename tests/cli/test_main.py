@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import warnings
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from segearth_ov3.cli import main as main_module
+from segearth_ov3.cli.main import COMMANDS, main
+from segearth_ov3.errors import CheckpointError, RasterWarning, UnknownNameError
+from segearth_ov3.version import __version__
+
+
+def run_command(monkeypatch: pytest.MonkeyPatch, body: object, *arguments: str) -> Result:
+    """Run `segearth-ov3 probe`, a command with the given body."""
+    command = click.Command("probe", callback=body)  # type: ignore[arg-type]
+    monkeypatch.setattr(main_module, "probe", command, raising=False)
+    monkeypatch.setitem(COMMANDS, "probe", main_module._Command("segearth_ov3.cli.main:probe", "Try it."))
+    return CliRunner().invoke(main, [*arguments, "probe"])
+
+
+def test_help_lists_every_command_with_its_purpose() -> None:
+    result = CliRunner().invoke(main, ["--help"])
+    assert result.exit_code == 0
+    for name, command in COMMANDS.items():
+        assert f"{name} " in result.stdout
+        assert command.short_help in result.stdout
+
+
+def test_version_is_printed() -> None:
+    assert CliRunner().invoke(main, ["--version"]).stdout == f"segearth-ov3, version {__version__}\n"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_can_be_loaded_under_its_name(name: str) -> None:
+    result = CliRunner().invoke(main, [name, "--help"])
+    assert result.exit_code == 0
+    assert result.stdout.startswith(f"Usage: main {name} ")
+
+
+def test_unknown_command_is_a_usage_error() -> None:
+    result = CliRunner().invoke(main, ["segmnt"])
+    assert result.exit_code == 2
+    assert "No such command 'segmnt'" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (CheckpointError("no weights;\n  ask for them"), "Error: no weights; ask for them\n"),
+        (UnknownNameError("unknown refiner 'x'"), "Error: unknown refiner 'x'\n"),
+    ],
+)
+def test_errors_of_the_package_are_one_line_and_exit_code_1(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, line: str
+) -> None:
+    def body() -> None:
+        raise error
+
+    result = run_command(monkeypatch, body)
+    assert (result.exit_code, result.stderr, result.stdout) == (1, line, "")
+
+
+def test_debug_shows_where_an_error_came_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = CheckpointError("no weights")
+
+    def body() -> None:
+        raise error
+
+    assert run_command(monkeypatch, body, "--debug").exception is error
+
+
+def test_mistakes_in_the_program_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = ZeroDivisionError()
+
+    def body() -> None:
+        raise error
+
+    assert run_command(monkeypatch, body).exception is error
+
+
+def test_interruption_exits_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def body() -> None:
+        raise KeyboardInterrupt
+
+    result = run_command(monkeypatch, body)
+    assert (result.exit_code, result.stderr) == (130, "Interrupted.\n")
+
+
+def test_warnings_of_the_package_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def body() -> None:
+        warnings.warn("no areas:\n no place", RasterWarning, stacklevel=1)
+
+    result = run_command(monkeypatch, body)
+    assert (result.exit_code, result.stderr) == (0, "Warning: no areas: no place\n")
+
+
+def test_handling_of_warnings_is_restored(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = warnings.showwarning, list(warnings.filters)
+    run_command(monkeypatch, lambda: None)
+    assert (warnings.showwarning, list(warnings.filters)) == before

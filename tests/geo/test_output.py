@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from segearth_ov3.errors import RasterError
+from segearth_ov3.geo.output import PICTURE_SUFFIXES, check_destination, replace_when_complete
+
+
+def test_free_name_in_an_existing_folder_passes(tmp_path: Path) -> None:
+    assert check_destination(tmp_path / "classes.TIF", tmp_path / "scene.tif") == tmp_path / "classes.TIF"
+
+
+def test_check_leaves_no_trace(tmp_path: Path) -> None:
+    check_destination(tmp_path / "classes.tif", tmp_path / "scene.tif")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RasterError, match=r"the folder .*nowhere does not exist; create it first"):
+        check_destination(tmp_path / "nowhere" / "classes.tif", tmp_path / "scene.tif")
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("name", ["scene.tif", "sub/../scene.tif", "link.tif"])
+def test_source_is_never_replaced(tmp_path: Path, name: str, overwrite: bool) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "scene.tif").touch()
+    (tmp_path / "link.tif").symlink_to(tmp_path / "scene.tif")
+    with pytest.raises(RasterError, match="it is the source image, which is never replaced"):
+        check_destination(tmp_path / name, tmp_path / "scene.tif", overwrite=overwrite)
+
+
+def test_existing_file_is_refused_without_overwrite(tmp_path: Path) -> None:
+    (tmp_path / "classes.tif").touch()
+    with pytest.raises(RasterError, match=r"classes.tif exists; use --overwrite"):
+        check_destination(tmp_path / "classes.tif", tmp_path / "scene.tif")
+
+
+def test_existing_file_passes_with_overwrite(tmp_path: Path) -> None:
+    (tmp_path / "classes.tif").touch()
+    check_destination(tmp_path / "classes.tif", tmp_path / "scene.tif", overwrite=True)
+
+
+def test_file_that_would_become_part_of_the_raster_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "classes.tif.msk").touch()
+    with pytest.raises(RasterError, match=r"classes.tif.msk exists"):
+        check_destination(tmp_path / "classes.tif", tmp_path / "scene.tif")
+
+
+def test_folder_is_refused_as_a_file(tmp_path: Path) -> None:
+    (tmp_path / "classes.tif").mkdir()
+    with pytest.raises(RasterError, match="it is a folder"):
+        check_destination(tmp_path / "classes.tif", tmp_path / "scene.tif", overwrite=True)
+
+
+@pytest.mark.parametrize("name", ["classes.png", "classes"])
+def test_name_of_another_format_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(RasterError, match=r"expected a name that ends with \.tif or \.tiff"):
+        check_destination(tmp_path / name, tmp_path / "scene.tif")
+
+
+def test_pictures_have_endings_of_their_own(tmp_path: Path) -> None:
+    with pytest.raises(RasterError, match=r"ends with \.png or \.jpg or \.jpeg"):
+        check_destination(tmp_path / "overlay.tif", tmp_path / "scene.tif", suffixes=PICTURE_SUFFIXES)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_read_only_folder_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "locked"
+    folder.mkdir(mode=0o500)
+    with pytest.raises(RasterError, match="no permission to write in the folder"):
+        check_destination(folder / "classes.tif", tmp_path / "scene.tif")
+
+
+def test_nothing_has_the_final_name_before_the_end(tmp_path: Path) -> None:
+    with replace_when_complete(tmp_path / "classes.tif") as partial:
+        partial.write_text("half")
+        assert not (tmp_path / "classes.tif").exists()
+        partial.write_text("complete")
+    assert (tmp_path / "classes.tif").read_text() == "complete"
+    assert [path.name for path in tmp_path.iterdir()] == ["classes.tif"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_failure_leaves_nothing_behind(tmp_path: Path, error: type[BaseException]) -> None:
+    def fail() -> None:
+        with replace_when_complete(tmp_path / "classes.tif") as partial:
+            partial.write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_failure_keeps_the_old_file(tmp_path: Path) -> None:
+    (tmp_path / "classes.tif").write_text("old")
+    (tmp_path / "classes.tif.aux.xml").write_text("old statistics")
+
+    def fail() -> None:
+        with replace_when_complete(tmp_path / "classes.tif") as partial:
+            partial.write_text("half")
+            raise RasterError("no more")
+
+    with pytest.raises(RasterError, match="no more"):
+        fail()
+    assert (tmp_path / "classes.tif").read_text() == "old"
+    assert (tmp_path / "classes.tif.aux.xml").exists()
+
+
+def test_files_of_a_replaced_raster_go_with_it(tmp_path: Path) -> None:
+    (tmp_path / "classes.tif").write_text("old")
+    (tmp_path / "classes.tif.aux.xml").write_text("old statistics")
+    (tmp_path / "classes.tif.ovr").write_text("old overviews")
+    with replace_when_complete(tmp_path / "classes.tif") as partial:
+        partial.write_text("new")
+        partial.with_name("classes.tif.aux.xml").write_text("new names")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["classes.tif", "classes.tif.aux.xml"]
+    assert (tmp_path / "classes.tif.aux.xml").read_text() == "new names"
+
+
+def test_errors_of_the_system_are_told_in_one_line(tmp_path: Path) -> None:
+    def fail() -> None:
+        with replace_when_complete(tmp_path / "classes.tif"):
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(RasterError, match=r"cannot write .*classes.tif: No space left on device") as caught:
+        fail()
+    assert isinstance(caught.value.__cause__, OSError)
