@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -19,6 +19,7 @@ from .options import (
 
 if TYPE_CHECKING:
     import numpy as np
+    from torch import Tensor
 
     from ..geo.scene import SceneReport
     from ..segmenter import Segmentation, Segmenter
@@ -75,7 +76,7 @@ def segment(
     report = segment_scene(
         src,
         dst,
-        _with_progress(segmenter, quiet),
+        _with_progress(segmenter, labels_only=confidence is None, quiet=quiet),
         classes=words.class_names,
         confidence=confidence,
         overlay=overlay,
@@ -105,10 +106,19 @@ def _check_windows(window: int | None, stride: int | None) -> None:
         raise click.UsageError(f"--stride {stride} needs a --window of at least {stride}, or pixels are left out")
 
 
-def _with_progress(segmenter: Segmenter, quiet: bool) -> Callable[[np.ndarray], Segmentation]:
+class LabelMap(NamedTuple):
+    """Labels (H0, W0) without scores, which are quicker to have."""
+
+    labels: Tensor
+    scores: None = None
+
+
+def _with_progress(
+    segmenter: Segmenter, *, labels_only: bool, quiet: bool
+) -> Callable[[np.ndarray], Segmentation | LabelMap]:
     """The segmenter with a progress bar over its windows, on standard error."""
 
-    def run(image: np.ndarray) -> Segmentation:
+    def run(image: np.ndarray) -> Segmentation | LabelMap:
         from tqdm import tqdm
 
         with tqdm(desc="segmenting", unit="window", disable=quiet) as bar:
@@ -117,7 +127,7 @@ def _with_progress(segmenter: Segmenter, quiet: bool) -> Callable[[np.ndarray], 
                 bar.total = total
                 bar.update(done - bar.n)
 
-            return segmenter(image, progress=show)
+            return LabelMap(segmenter.predict_labels(image, show)) if labels_only else segmenter(image, show)
 
     return run
 

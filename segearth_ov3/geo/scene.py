@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ..errors import RasterError, RasterWarning
+from ..errors import OptionError, RasterError, RasterWarning
 from ..shapes import check_shape
 from .area import measure_pixels, sum_by_class
 from .maps import MAX_BYTE_CLASSES, check_labels, write_confidence, write_labels
@@ -34,7 +34,7 @@ class Segmented(Protocol):
 
     Attributes:
         labels: Class of each pixel (H0, W0), an integer type.
-        scores: Score of each class (C, H0, W0), 0 to 1.
+        scores: Score of each class (C, H0, W0), 0 to 1; may be None where no confidence map is wanted.
     """
 
     @property
@@ -42,7 +42,7 @@ class Segmented(Protocol):
         """Class of each pixel."""
 
     @property
-    def scores(self) -> Tensor:
+    def scores(self) -> Tensor | None:
         """Score of each class."""
 
 
@@ -131,8 +131,8 @@ def segment_scene(
     Raises:
         RasterError: The picture cannot be used, or a result cannot be written; nothing is left half written.
         ShapeError: `segment` returned arrays that do not fit the image.
-        OptionError: A label has no class, there is not one colour per class, or an overlay is wanted of more than
-            1000 classes without `colors`.
+        OptionError: A label has no class, there is not one colour per class, a confidence map is wanted and `segment`
+            gives no scores, or an overlay is wanted of more than 1000 classes without `colors`.
 
     Warns:
         RasterWarning: No areas can be given, or no pixel is valid.
@@ -184,6 +184,8 @@ def _segmented(
     check_labels(labels, classes)
     if not with_confidence:
         return labels, None
+    if result.scores is None:
+        raise OptionError("a confidence map needs class scores, but segment returned none")
     check_shape("scores", result.scores, f"{classes} {height} {width}", "one map of scores per class is needed")
     return labels, result.scores.amax(dim=0).float().cpu().numpy()
 

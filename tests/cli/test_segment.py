@@ -43,6 +43,7 @@ class Calls(types.SimpleNamespace):
     load: tuple[Any, dict[str, Any]] | None = None
     options: dict[str, Any] | None = None
     vocabulary: Any = None
+    with_scores: bool | None = None
 
 
 @pytest.fixture
@@ -64,7 +65,13 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
             progress(1, 2)
             progress(2, 2)
             labels = torch.from_numpy(image[..., 0].astype(np.int64) % len(record.vocabulary))
+            record.with_scores = True
             return FakeSegmentation(labels, torch.full((len(record.vocabulary), *labels.shape), 0.25))
+
+        def predict_labels(self, image: np.ndarray, progress: Callable[[int, int], None] | None = None) -> torch.Tensor:
+            labels = self(image, progress).labels
+            record.with_scores = False
+            return labels
 
         def describe(self) -> dict[str, Any]:
             return {"prob_threshold": record.options["prob_threshold"] if record.options else None, "window": None}
@@ -112,6 +119,14 @@ def test_standard_output_is_the_table(folder: Path, calls: Calls) -> None:
     for line, name, count in zip(lines[1:], ("background", "building", "water"), counts):
         assert line == [name, str(count), f"{count / 54:.2%}", f"{count / 100:.4f}"]
     assert lines[4:] == [["(no data)", "6", "-", "-"]]
+
+
+@pytest.mark.parametrize(("options", "with_scores"), [((), False), (("--confidence", "sure.tif"), True)])
+def test_scores_are_computed_only_for_a_confidence_map(
+    folder: Path, calls: Calls, options: tuple[str, ...], with_scores: bool
+) -> None:
+    assert run(*ARGUMENTS, *options).exit_code == 0
+    assert calls.with_scores is with_scores
 
 
 def test_progress_goes_to_standard_error(folder: Path, calls: Calls) -> None:
