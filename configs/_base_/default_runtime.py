@@ -1,0 +1,41 @@
+# What every evaluation shares: the model, the loop, the data loading and what is written.
+default_scope = 'mmseg'
+custom_imports = dict(imports=['segearth_ov3.mmseg_plugin'], allow_failed_imports=False)
+
+# checkpoint=None: the environment variable SEGEARTH_OV3_CHECKPOINT; device=None: the accelerator if there is one
+model = dict(type='SegEarthOV3Segmentor', checkpoint=None, device=None, dtype='float32')
+model_wrapper_cfg = dict(type='InferenceWrapper')  # only used in distributed runs
+
+# orientation tags of photographs are not applied: the labels are not rotated either
+test_pipeline = [
+    dict(type='LoadImageFromFile', color_type='color_ignore_orientation', imdecode_backend='pillow'),
+    dict(type='LoadAnnotations'),
+    dict(type='PackSegInputs'),
+]
+test_dataloader = dict(
+    batch_size=1,
+    num_workers=2,
+    persistent_workers=False,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(pipeline=test_pipeline, test_mode=True))
+test_evaluator = [
+    dict(type='ConfusionMetric'),
+    dict(type='IoUMetric', iou_metrics=['mIoU', 'mFscore']),
+]
+test_cfg = dict(type='TestLoop')
+
+default_hooks = dict(
+    timer=dict(type='IterTimerHook'),
+    logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
+    param_scheduler=None,
+    checkpoint=None)
+custom_hooks = [dict(type='ProgressHook'), dict(type='ResultsHook')]
+
+env_cfg = dict(
+    cudnn_benchmark=False,
+    mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
+    dist_cfg=dict(backend='nccl'))
+log_level = 'INFO'
+log_processor = dict(by_epoch=False)
+load_from = None
+resume = False

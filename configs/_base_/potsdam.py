@@ -1,0 +1,8 @@
+_base_ = 'default_runtime.py'
+
+dataset_name = 'potsdam'
+test_dataloader = dict(
+    dataset=dict(
+        type='PotsdamDataset',
+        data_root='data/Potsdam',
+        data_prefix=dict(img_path='img_dir/val', seg_map_path='ann_dir/val')))

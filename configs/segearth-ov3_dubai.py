@@ -1,0 +1,14 @@
+# Dubai aerial imagery (Humans in the Loop): 72 satellite images of 8 tiles, about 500 to 2100 pixels a side, 5 classes.
+#
+# Command:    python tools/test.py configs/segearth-ov3_dubai.py --checkpoint sam3.pt
+# Data:       data/dubai_aerial/Tile N/{images,masks}; elsewhere: --data-root DIR
+#             or --cfg-options test_dataloader.dataset.data_root=DIR
+#             some tiles only: --cfg-options test_dataloader.dataset.tiles=1,2
+# Published:  none
+# Thresholds: prob 0 (every pixel gets its best class), conf 0.5: the toolkit's defaults, not tuned on this set
+# Comparable: with nothing published; words of our own. Outlines are coarse: a sanity check, not a boundary metric.
+#             Unlabelled, black and undocumented colours are ignored.
+_base_ = '_base_/dubai.py'
+
+model = dict(
+    vocabulary='{{ fileDirname }}/vocab/dubai.txt', background=1, prob_threshold=0.0, confidence_threshold=0.5)

@@ -1,0 +1,1 @@
+"""Confusion matrices, the scores computed from them, and result files."""

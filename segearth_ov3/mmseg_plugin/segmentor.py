@@ -1,0 +1,270 @@
+"""`SegEarthOV3Segmentor`: a `Segmenter` where mmseg expects a model.
+
+The images are those the data pipeline has loaded; nothing is read again and nothing is scaled, padded or stacked here,
+so images of one batch may differ in size. The network's own scaling is the only one.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
+import torch
+from mmengine.device import get_device
+from mmengine.model import BaseDataPreprocessor
+from mmengine.registry import MODEL_WRAPPERS
+from mmengine.structures import PixelData
+from mmseg.models.segmentors.base import BaseSegmentor
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+from torch import Tensor, nn
+
+from ..checkpoints import PATH_VARIABLE, load_sam3
+from ..errors import OptionError, ShapeError
+from ..segmenter import Segmenter
+from ..vocabulary import Vocabulary
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@MODELS.register_module()
+class SegEarthOV3DataPreprocessor(BaseDataPreprocessor):
+    """Turns a batch of loaded images into a list of RGB images, and changes nothing else.
+
+    Args:
+        channel_order: Of the images the pipeline loads; mmcv's loaders give "bgr".
+
+    Raises:
+        OptionError: Unknown channel order.
+    """
+
+    def __init__(self, channel_order: Literal["bgr", "rgb"] = "bgr") -> None:
+        super().__init__()
+        if channel_order not in ("bgr", "rgb"):
+            raise OptionError(f"expected channel_order 'bgr' or 'rgb', got {channel_order!r}")
+        self.channel_order = channel_order
+
+    def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
+        """Check and reorder the channels of every image.
+
+        Args:
+            data: `inputs`, a list of images (3, H0, W0) uint8 or a stack of them, and `data_samples`.
+            training: Not used; there is no training.
+
+        Returns:
+            `inputs`, a list of RGB images (3, H0, W0) uint8, and `data_samples`.
+
+        Raises:
+            ShapeError: An image has not three channels.
+            OptionError: An image is not uint8.
+        """
+        return {"inputs": [self.to_rgb(image) for image in data["inputs"]], "data_samples": data.get("data_samples")}
+
+    def to_rgb(self, image: Tensor) -> Tensor:
+        """Give one loaded image (3, H0, W0) its channels in the order red, green, blue."""
+        if image.ndim != 3 or image.shape[0] != 3:
+            raise ShapeError(f"expected loaded images (3, H0, W0), got {tuple(image.shape)}; load them as colour")
+        if image.dtype != torch.uint8:
+            raise OptionError(
+                f"expected loaded images in uint8, got {image.dtype}; leave to_float32 and normalisation out of the "
+                f"pipeline"
+            )
+        return image.flip(0) if self.channel_order == "bgr" else image
+
+
+@MODELS.register_module()
+class SegEarthOV3Segmentor(BaseSegmentor):
+    """Training-free open-vocabulary segmentation as an mmseg model, for prediction only.
+
+    Args:
+        vocabulary: Path of a file with one class per line, or the lines themselves (["background", "building,house"]).
+        checkpoint: SAM 3 weights; None means the environment variable SEGEARTH_OV3_CHECKPOINT.
+        background: Class of pixels where nothing is confident; None gives every pixel its best class.
+        prob_threshold, confidence_threshold, use_semantic, use_instance, use_presence, window, stride, prompt_chunk:
+            As in `Segmenter`.
+        device: Where the network runs ("cpu", "cuda:1"); None means the accelerator if there is one.
+        dtype: Of the network: "float32", "bfloat16" or "float16".
+        keep_scores: Also return the class scores, as `seg_logits`, which is mmseg's name for them; takes more time
+            and memory.
+        data_preprocessor: The preprocessor or its configuration; None means `SegEarthOV3DataPreprocessor()`.
+
+    Raises:
+        OptionError: A setting is not admissible.
+        VocabularyError: The vocabulary cannot be used.
+        CheckpointError: The weights cannot be used.
+    """
+
+    def __init__(
+        self,
+        vocabulary: str | Path | Sequence[str],
+        checkpoint: str | Path | None = None,
+        *,
+        background: int | None = 0,
+        prob_threshold: float = 0.0,
+        confidence_threshold: float = 0.5,
+        use_semantic: bool = True,
+        use_instance: bool = True,
+        use_presence: bool = True,
+        window: int | None = None,
+        stride: int | None = None,
+        prompt_chunk: int = 8,
+        device: str | None = None,
+        dtype: str = "float32",
+        keep_scores: bool = False,
+        data_preprocessor: dict[str, Any] | nn.Module | None = None,
+    ) -> None:
+        super().__init__(data_preprocessor=data_preprocessor or SegEarthOV3DataPreprocessor())
+        if dtype not in DTYPES:
+            raise OptionError(f"expected dtype {', '.join(DTYPES)}, got {dtype!r}")
+        # values may come from a command line, where a misspelt number or truth value is a text
+        _check_numbers(prob_threshold=prob_threshold, confidence_threshold=confidence_threshold)
+        _check_booleans(
+            use_semantic=use_semantic, use_instance=use_instance, use_presence=use_presence, keep_scores=keep_scores
+        )
+        _check_integers(background=background, window=window, stride=stride, prompt_chunk=prompt_chunk)
+        words = read_vocabulary(vocabulary, background)  # before the weights, which take long to load
+        # not an nn.Module: mmengine moves and wraps the modules of a model, and the network is where it should be
+        self.segmenter = Segmenter(
+            load_sam3(checkpoint, device=device or get_device(), dtype=DTYPES[dtype]),
+            words,
+            prob_threshold=prob_threshold,
+            confidence_threshold=confidence_threshold,
+            use_semantic=use_semantic,
+            use_instance=use_instance,
+            use_presence=use_presence,
+            window=window,
+            stride=stride,
+            prompt_chunk=prompt_chunk,
+        )
+        self.keep_scores = keep_scores
+        self.checkpoint = Path(checkpoint or os.environ[PATH_VARIABLE]).name
+
+    def describe(self) -> dict[str, Any]:
+        """Everything the predictions depend on besides the images, in plain JSON types."""
+        return {"checkpoint": self.checkpoint, **self.segmenter.describe()}
+
+    def predict(
+        self, inputs: Sequence[Tensor], data_samples: Sequence[SegDataSample] | None = None
+    ) -> list[SegDataSample]:
+        """Segment a batch of images.
+
+        Args:
+            inputs: RGB images (3, H0, W0), uint8; sizes may differ.
+            data_samples: One per image, with what the pipeline knows of it; new ones are made if left out.
+
+        Returns:
+            The data samples with `pred_sem_seg` (1, H0, W0) int64, `seg_logits` (C, H0, W0) if `keep_scores`, and the
+            meta value `predict_seconds`.
+
+        Raises:
+            OptionError: The pipeline has scaled, padded or flipped an image.
+        """
+        samples = [SegDataSample() for _ in inputs] if data_samples is None else list(data_samples)
+        for image, sample in zip(inputs, samples, strict=True):
+            _check_untouched(image, sample)
+            self._predict_one(image, sample)
+        return samples
+
+    def _predict_one(self, image: Tensor, sample: SegDataSample) -> None:
+        """Put labels, and scores if wanted, of one image (3, H0, W0) into its data sample."""
+        start = time.perf_counter()
+        pixels = image.permute(1, 2, 0)  # (H0, W0, 3)
+        if self.keep_scores:
+            labels, scores = self.segmenter(pixels)
+            sample.seg_logits = PixelData(data=scores)
+        else:
+            labels = self.segmenter.predict_labels(pixels)
+        sample.pred_sem_seg = PixelData(data=labels[None])
+        labels[0, 0].item()  # waits until an accelerator is done
+        sample.set_metainfo({"predict_seconds": time.perf_counter() - start})
+
+    def loss(self, inputs: Sequence[Tensor], data_samples: Sequence[SegDataSample]) -> NoReturn:
+        """Always fails: nothing is trained."""
+        raise _prediction_only("loss")
+
+    def _forward(self, inputs: Sequence[Tensor], data_samples: Sequence[SegDataSample] | None = None) -> NoReturn:
+        """Always fails: the network has no raw output of one tensor."""
+        raise _prediction_only("tensor")
+
+    def extract_feat(self, inputs: Sequence[Tensor]) -> NoReturn:
+        """Always fails: features depend on the steps of `Sam3`."""
+        raise _prediction_only("extract_feat")
+
+    def encode_decode(self, inputs: Sequence[Tensor], batch_data_samples: Sequence[SegDataSample]) -> NoReturn:
+        """Always fails: features depend on the steps of `Sam3`."""
+        raise _prediction_only("encode_decode")
+
+
+@MODEL_WRAPPERS.register_module()
+class InferenceWrapper(nn.Module):
+    """Holds a model in a distributed run that trains nothing.
+
+    mmengine wraps every model of such a run, by default for the exchange of gradients, which fails where there are
+    none. Each process predicts its own images; only the metrics exchange anything.
+
+    Args:
+        module: The model.
+    """
+
+    def __init__(self, module: SegEarthOV3Segmentor) -> None:
+        super().__init__()
+        self.module: SegEarthOV3Segmentor = module
+
+    def test_step(self, data: dict[str, Any]) -> list[SegDataSample]:
+        """Predict one batch."""
+        return self.module.test_step(data)
+
+
+def read_vocabulary(vocabulary: str | Path | Sequence[str], background: int | None) -> Vocabulary:
+    """Make a vocabulary from the path of a file or from its lines.
+
+    Args:
+        vocabulary: Path, or one string per class.
+        background: Index of the background class, or None.
+
+    Returns:
+        The vocabulary.
+
+    Raises:
+        VocabularyError: It cannot be used.
+    """
+    if isinstance(vocabulary, (str, Path)):
+        return Vocabulary.from_file(vocabulary, background=background)
+    return Vocabulary.from_lines(list(vocabulary), background=background)
+
+
+def _check_untouched(image: Tensor, sample: SegDataSample) -> None:
+    """Raise if the pipeline has changed the geometry of an image (3, H0, W0)."""
+    original = sample.metainfo.get("ori_shape")
+    if original is not None and tuple(original[:2]) != tuple(image.shape[1:]):
+        raise OptionError(
+            f"expected the image as loaded, {tuple(original[:2])}, got {tuple(image.shape[1:])} from the pipeline; "
+            f"leave Resize and Pad out, the network scales by itself"
+        )
+    if sample.metainfo.get("flip"):
+        raise OptionError("expected the image as loaded, got a flipped one; leave RandomFlip out of the pipeline")
+
+
+def _check_numbers(**values: object) -> None:
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise OptionError(f"expected {name} as a number, got {value!r}")
+
+
+def _check_booleans(**values: object) -> None:
+    for name, value in values.items():
+        if not isinstance(value, bool):
+            raise OptionError(f"expected {name} as True or False, got {value!r}")
+
+
+def _check_integers(**values: object) -> None:
+    for name, value in values.items():
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+            raise OptionError(f"expected {name} as a whole number or None, got {value!r}")
+
+
+def _prediction_only(what: str) -> OptionError:
+    return OptionError(f"SegEarthOV3Segmentor only predicts (mode='predict'), and {what!r} was asked for")
