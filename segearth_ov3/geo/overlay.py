@@ -29,6 +29,7 @@ _CLASS_WEIGHT = 0.5
 _NO_CLASS: Color = (226, 226, 226)
 _PAPER: Color = (255, 255, 255)
 _INK: Color = (32, 32, 36)
+_FRAME: Color = (150, 150, 155)
 _MAX_ENTRIES = 60
 _MAX_LETTERS = 32
 
@@ -38,7 +39,7 @@ Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
 class _Entry(NamedTuple):
     """One line of a legend."""
 
-    color: Color
+    color: Color | None  # None: a line of text only
     name: str
     share: str = ""
 
@@ -185,7 +186,7 @@ def _legend(indices: np.ndarray, classes: Sequence[str], colors: Sequence[Color]
     shown = sorted(np.argsort(-counts, kind="stable")[:_MAX_ENTRIES].tolist())
     entries = [_Entry(colors[index], classes[index], _percent(counts[index] / total)) for index in shown]
     if len(classes) > len(shown):
-        entries.append(_Entry(_PAPER, f"and {len(classes) - len(shown)} more"))
+        entries.append(_Entry(None, f"and {len(classes) - len(shown)} more"))
     if (indices < 0).any():
         entries.append(_Entry(_NO_CLASS, "no data"))
     return entries
@@ -207,6 +208,8 @@ def _in_a_row(titles: Sequence[str], pictures: Sequence[Image.Image]) -> Image.I
     for index, (title, picture) in enumerate(zip(titles, pictures)):
         pen.text((index * step, title_px // 2), title, fill=_INK, font=font, anchor="lm")
         row.paste(picture, (index * step, title_px))
+        frame = (index * step, title_px, index * step + width - 1, title_px + height - 1)
+        pen.rectangle(frame, outline=_FRAME)  # a white class would vanish on the paper
     return row
 
 
@@ -257,7 +260,7 @@ def _draw_entry(
     left, top = corner
     middle = top + round(0.8 * font_px)
     box = (left, middle - font_px // 2, left + font_px, middle - font_px // 2 + font_px)
-    outline = None if entry.color == _PAPER else tuple(part * 3 // 4 for part in entry.color)
-    pen.rectangle(box, fill=entry.color, outline=outline)
+    if entry.color is not None:
+        pen.rectangle(box, fill=entry.color, outline=tuple(part * 3 // 4 for part in entry.color))
     pen.text((left + round(1.6 * font_px), middle), entry.text, fill=_INK, font=font, anchor="lm")
     pen.text((left + width, middle), entry.share, fill=_INK, font=font, anchor="rm")

@@ -5,8 +5,8 @@
                                                        ├─ fuse ─ detect ─ segment    per prompt
 
 The steps per prompt take the features of one image, which all P prompts share, or of P images, one for each prompt
-(`ImageFeatures.select`). Work may stop after any step, and whatever stands between two steps may be changed there: token refiners act on the
-trunk's output, on the pyramid and on the memory.
+(`ImageFeatures.select`). Work may stop after any step, and whatever stands between two steps may be changed there:
+token refiners act on the trunk's output, on the pyramid and on the memory.
 """
 
 from __future__ import annotations

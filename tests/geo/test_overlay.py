@@ -196,3 +196,13 @@ def test_panels_of_different_size_are_refused() -> None:
 def test_no_panel_is_refused() -> None:
     with pytest.raises(OptionError, match="at least one panel"):
         render_panels([], CLASSES, COLORS)
+
+
+def test_white_classes_stand_out_from_the_paper() -> None:
+    labels = np.zeros((600, 600), dtype=np.int64)
+    picture = np.asarray(render_panels([("label", labels)], ["snow"], [(255, 255, 255)]))
+    frames = (picture < 200).all(axis=-1)
+    # rows that are dark over the whole width of the panel: its upper and lower edge
+    assert (frames.sum(axis=1) >= 600).sum() == 2
+    swatch = frames[-40:, :60]
+    assert swatch.sum(axis=0).max() > 8
