@@ -6,6 +6,7 @@
 #             some tiles only: --cfg-options test_dataloader.dataset.tiles=1,2
 # Published:  none
 # Thresholds: prob 0 (every pixel gets its best class), conf 0.5: the toolkit's defaults, not tuned on this set
+# Measured:   none yet with SAM 3's weights
 # Comparable: with nothing published; words of our own. Outlines are coarse: a sanity check, not a boundary metric.
 #             Unlabelled, black and undocumented colours are ignored.
 _base_ = '_base_/dubai.py'

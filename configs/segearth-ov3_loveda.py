@@ -5,6 +5,7 @@
 #             or --cfg-options test_dataloader.dataset.data_root=DIR
 # Published:  SegEarth-OV3 47.4 mIoU (paper, quoted); reruns 47.38, 47.38 and 41.6; ProC-SAM3 46.1
 # Thresholds: prob 0.5, conf 0.5, fallback background (0), as released with SegEarth-OV3
+# Measured:   none yet with SAM 3's weights
 # Comparable: mIoU over the 7 classes; the published words (11 prompts), whole images, no windows.
 #             SegEarth-OV used other words and smaller images.
 _base_ = '_base_/loveda.py'

@@ -5,6 +5,7 @@
 #             or --cfg-options test_dataloader.dataset.data_root=DIR
 # Published:  SegEarth-OV3 60.8 mIoU (paper, quoted); reruns 60.80 and 60.8; ProC-SAM3 64.5
 # Thresholds: prob 0.1, conf 0.4, fallback clutter (5), as released with SegEarth-OV3
+# Measured:   none yet with SAM 3's weights
 # Comparable: mIoU over the 6 classes; the published words (6 prompts), eroded borders ignored, bands near-infrared,
 #             red, green shown to the network as they are.
 _base_ = '_base_/vaihingen.py'

@@ -179,7 +179,10 @@ class Segmenter:
         return fold_into_classes(class_scores, enumerate(means), self.vocabulary.class_index)
 
     def _preprocess(self, pixels: Tensor) -> Tensor:
-        return preprocess(pixels, self.model.config.image_size)
+        device = self.model.device
+        # MPS has no antialiased resize in older versions of PyTorch
+        source = pixels.cpu() if device.type == "mps" else pixels
+        return preprocess(source, self.model.config.image_size).to(device)
 
 
 def _as_chw(image: np.ndarray | Tensor) -> Tensor:

@@ -261,7 +261,7 @@ def test_other_objects_are_refused() -> None:
         ({"stride": 10}, "stride 10 needs a window"),
         ({"window": 64, "stride": 65}, "stride must be 1 to 64"),
         ({"window": 0}, "window must be at least 1 pixel, got 0"),
-        ({"prompt_chunk": 0}, "prompt_chunk must be at least 1, got 0"),
+        ({"prompt_chunk": 0}, "prompt_chunk must be a whole number of at least 1, got 0"),
     ],
 )
 def test_bad_option_is_refused_at_once(options: dict[str, float], message: str) -> None:

@@ -66,7 +66,10 @@ def read_config(args: argparse.Namespace) -> Config:
         raise OptionError(f"no such configuration: {args.config}; there: {', '.join(known) or 'none'}")
     from mmengine.config import Config, DictAction  # slow, and not needed for the most common mistake
 
-    config = Config.fromfile(args.config)
+    try:
+        config = Config.fromfile(args.config)
+    except (OSError, SyntaxError) as error:
+        raise OptionError(f"{args.config} is no configuration: {error}") from error
     missing = [name for name in SECTIONS if name not in config]
     if missing:
         raise OptionError(f"{args.config} is no configuration of this toolkit: it has no {', '.join(missing)}")
@@ -135,17 +138,35 @@ def check_keywords(config: ConfigDict, registry: Registry, where: str) -> None:
             raise OptionError(f"{where}: {config.type} has no option {name!r}{hint}")
 
 
+def check_output_folders(config: Config) -> None:
+    """Make every folder that results go to, so that a wrong one is found out before hours of work."""
+    for hook in config.custom_hooks:
+        if folder := hook.get("out_dir"):
+            try:
+                Path(folder).mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise OptionError(f"cannot write results to {folder}: {error.strerror}") from error
+            if not os.access(folder, os.W_OK):
+                raise OptionError(f"cannot write results to {folder}: no permission")
+
+
 def check_before_loading(config: Config) -> None:
     """Raise on every mistake that can be found without loading the weights."""
     from mmengine.registry import init_default_scope
     from mmseg.registry import DATASETS, MODELS
 
-    from segearth_ov3.checkpoints.load import PATH_VARIABLE, open_checkpoint
+    from segearth_ov3.checkpoints.load import PATH_VARIABLE, check_device, open_checkpoint
     from segearth_ov3.datasets import SPECS
     from segearth_ov3.mmseg_plugin.datasets import build_dataset, check_class_count
     from segearth_ov3.mmseg_plugin.segmentor import read_vocabulary
 
     init_default_scope(config.default_scope)
+    for key in ("type", "vocabulary"):
+        if key not in config.model:
+            raise OptionError(f"{config.filename}: model has no {key!r}")
+    if config.model.get("device"):
+        check_device(config.model.device)
+    check_output_folders(config)
     check_keywords(config.model, MODELS, "model")
     check_keywords(config.test_dataloader.dataset, DATASETS, "test_dataloader.dataset")
     vocabulary = read_vocabulary(config.model.vocabulary, config.model.get("background", 0))
@@ -185,7 +206,7 @@ def run(args: argparse.Namespace) -> dict[str, float]:
             torch.distributed.destroy_process_group()
 
 
-def one_line(error: SegEarthError) -> str:
+def one_line(error: SegEarthError | OSError) -> str:
     """The message alone, also of an error that a data loading process passed on with its traceback."""
     text = str(error).strip()
     if text.startswith("Caught "):
@@ -197,7 +218,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parse_arguments(arguments)
     try:
         run(args)
-    except SegEarthError as error:
+    except (SegEarthError, OSError) as error:
         print(f"error: {one_line(error)}", file=sys.stderr)
         return 1
     return 0

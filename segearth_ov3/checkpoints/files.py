@@ -165,6 +165,8 @@ def _shards(index: Path) -> list[Path]:
     """The files that an index names."""
     try:
         names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    except OSError as error:
+        raise CheckpointError(f"cannot read {index}: {error.strerror}") from error
     except (ValueError, LookupError, AttributeError, TypeError) as error:
         raise CheckpointError(f"index {index} is damaged: expected JSON with a weight_map of file names") from error
     outside = [name for name in names if Path(str(name)).name != name]
@@ -182,6 +184,8 @@ def _open_safetensors(path: Path) -> TensorFile:
         try:
             with safe_open(path, framework="pt") as file:
                 return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118, not a dict
+        except OSError as error:
+            raise CheckpointError(f"cannot read checkpoint {path}: {error}") from error
         except SafetensorError as error:
             raise CheckpointError(f"checkpoint {path} is truncated or damaged: {error}; fetch it again") from error
 

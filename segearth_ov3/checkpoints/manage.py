@@ -162,7 +162,7 @@ def convert_checkpoint(
 
 
 def checkpoint_hash(path: str | Path) -> str:
-    """Short digest of a checkpoint's content, to say in results which weights made them.
+    """Short digest of a checkpoint's content, to tell files of the same name apart; reads the whole file.
 
     Args:
         path: File, index or folder.

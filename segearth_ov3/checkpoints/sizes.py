@@ -107,18 +107,26 @@ def config_from_huggingface(path: Path) -> Sam3Config:
     content = _read_json(path)
     if content.get("model_type") not in _HUGGINGFACE_MODELS:
         raise CheckpointError(f"{path} describes a model {content.get('model_type')!r}, expected 'sam3'")
-    content = content.get("detector_config", content)
+    content = _section(content, "detector_config", path, default=content)
     values: dict[str, Any] = {}
-    trunk = content.get("vision_config", {}).get("backbone_config", {})
+    trunk = _section(_section(content, "vision_config", path), "backbone_config", path)
     values.update({ours: trunk[theirs] for ours, theirs in _TRUNK_FIELDS.items() if theirs in trunk})
     for section, fields in _FIELDS.items():
-        part = content.get(section, {})
+        part = _section(content, section, path)
         values.update({ours: part[theirs] for ours, theirs in fields.items() if theirs in part})
     if "global_attn_indexes" in trunk:
         values["global_blocks"] = tuple(trunk["global_attn_indexes"])
     if "pretrain_image_size" in trunk:
         values["position_grid"] = trunk["pretrain_image_size"] // trunk.get("patch_size", Sam3Config().patch_size)
     return _checked_config({**Sam3Config.base().to_dict(), **values}, path)
+
+
+def _section(content: dict[str, Any], name: str, path: Path, default: dict[str, Any] | None = None) -> dict[str, Any]:
+    """A part of a configuration, which must be a table of names and values."""
+    part = content.get(name, default or {})
+    if not isinstance(part, dict):
+        raise CheckpointError(f"{path} is damaged: expected {name} to be an object, got {part!r}")
+    return part
 
 
 def config_from_file(path: Path) -> Sam3Config:

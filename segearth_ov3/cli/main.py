@@ -14,6 +14,7 @@ import click
 from ..errors import SegEarthError, SegEarthWarning
 from ..version import __version__
 
+OUT_OF_MEMORY = "out of memory; use fewer classes, --dtype bfloat16 or --device cpu, or cut the scene into parts"
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
@@ -25,6 +26,7 @@ class _Command(NamedTuple):
 
 
 COMMANDS = {
+    "demo": _Command("segearth_ov3.cli.demo:demo", "Segment a generated scene with the small model inside."),
     "segment": _Command("segearth_ov3.cli.segment:segment", "Label every pixel of a GeoTIFF with a class."),
     "checkpoint": _Command("segearth_ov3.cli.checkpoint:checkpoint", "Inspect, verify, convert or download weights."),
 }
@@ -61,6 +63,10 @@ class LazyGroup(click.Group):
                 if ctx.params["debug"]:
                     raise
                 raise click.ClickException(" ".join(str(error).split())) from error
+            except (MemoryError, RuntimeError) as error:
+                if ctx.params["debug"] or not is_out_of_memory(error):
+                    raise
+                raise click.ClickException(OUT_OF_MEMORY) from error
             except KeyboardInterrupt:
                 if ctx.params["debug"]:
                     raise
@@ -75,9 +81,17 @@ def main(debug: bool) -> None:
     """Label remote-sensing images with classes given in words, by SAM 3, without training.
 
     \b
-    Example:
+    Examples:
+      segearth-ov3 demo
       segearth-ov3 segment scene.tif classes.tif --classes "background; building,house; road; water"
     """
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out; PyTorch says so by several kinds of RuntimeError."""
+    return isinstance(error, MemoryError) or any(
+        phrase in str(error) for phrase in ("out of memory", "can't allocate memory", "not enough memory")
+    )
 
 
 def _warning_printer(fallback: Any) -> Any:

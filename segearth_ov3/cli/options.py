@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ..errors import OptionError
-
 if TYPE_CHECKING:
     import torch
 
@@ -57,6 +55,7 @@ class VocabularyOptions:
     classes: str | None
     vocab: str | None
     background: int | None
+    background_given: bool
 
     def load(self) -> Vocabulary:
         """Read the vocabulary.
@@ -98,6 +97,10 @@ class ModelOptions:
     @property
     def checkpoint_name(self) -> str | None:
         """File or folder name of the weights, without where they lie on this machine."""
+        from ..checkpoints import DEMO_NAME, DEMO_NOTE, is_demo
+
+        if is_demo(self.checkpoint):
+            return f"{DEMO_NAME} ({DEMO_NOTE})"
         return None if self.checkpoint is None else Path(self.checkpoint).name
 
 
@@ -121,9 +124,7 @@ def vocabulary_options(command: CommandT) -> CommandT:
             "--background",
             type=BackgroundType(),
             metavar="N|none",
-            default="0",
-            show_default=True,
-            help="Class given where no score reaches --prob-threshold; none: always the best class.",
+            help="Class given where no score reaches --prob-threshold; none: always the best class  [default: 0]",
         ),
     }
     return _grouped(command, "vocabulary", _vocabulary_from, options)
@@ -137,7 +138,7 @@ def model_options(command: CommandT) -> CommandT:
             metavar="PATH",
             envvar="SEGEARTH_OV3_CHECKPOINT",
             show_envvar=True,
-            help="Weights of SAM 3: sam3.pt, safetensors, or a folder with them.",
+            help="Weights of SAM 3: sam3.pt, safetensors, or a folder with them; demo: the small model inside.",
         ),
         "device": click.option(
             "--device",
@@ -205,16 +206,13 @@ def resolve_device(name: str) -> str:
     """
     import torch
 
+    from ..checkpoints.load import check_device
+
     if name == "auto":
         if torch.cuda.is_available():
             return "cuda"
         return "mps" if torch.backends.mps.is_available() else "cpu"
-    if name == "mps" and not torch.backends.mps.is_available():
-        raise OptionError("--device mps: PyTorch finds no Apple GPU here; use --device cpu")
-    if name.startswith("cuda"):
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if int(name.partition(":")[2] or 0) >= count:
-            raise OptionError(f"--device {name}: PyTorch finds {count} CUDA devices here; use one of them or cpu")
+    check_device(name)
     return name
 
 
@@ -239,7 +237,8 @@ def resolve_dtype(name: str, device: str) -> torch.dtype:
 
 def _vocabulary_from(values: Mapping[str, Any]) -> VocabularyOptions:
     background = values["background"]
-    return VocabularyOptions(values["classes"], values["vocab"], None if background == "none" else background)
+    chosen = {None: 0, "none": None}.get(background, background)
+    return VocabularyOptions(values["classes"], values["vocab"], chosen, background_given=background is not None)
 
 
 def _scores_from(values: Mapping[str, Any]) -> ScoreOptions:

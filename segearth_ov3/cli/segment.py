@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from ..errors import VocabularyWarning
 from .options import (
     ModelOptions,
     ScoreOptions,
@@ -65,6 +67,9 @@ def segment(
     """
     words = vocabulary.load()
     _check_windows(window, stride)
+    if scores.prob_threshold > 0 and not vocabulary.background_given:
+        note = f"pixels below --prob-threshold become class 0, {words.class_names[0]!r}; choose by --background N"
+        warnings.warn(note, VocabularyWarning, stacklevel=1)
     from ..geo.scene import check_scene, segment_scene
 
     # mistakes are told before the weights are loaded, which takes long
@@ -76,12 +81,12 @@ def segment(
     report = segment_scene(
         src,
         dst,
-        _with_progress(segmenter, labels_only=confidence is None, quiet=quiet),
+        with_progress(segmenter, labels_only=confidence is None, quiet=quiet),
         classes=words.class_names,
         confidence=confidence,
         overlay=overlay,
         overwrite=overwrite,
-        tags=_provenance(segmenter, model),
+        tags=provenance(segmenter, model),
     )
     click.echo(format_report(report))
 
@@ -113,7 +118,7 @@ class LabelMap(NamedTuple):
     scores: None = None
 
 
-def _with_progress(
+def with_progress(
     segmenter: Segmenter, *, labels_only: bool, quiet: bool
 ) -> Callable[[np.ndarray], Segmentation | LabelMap]:
     """The segmenter with a progress bar over its windows, on standard error."""
@@ -132,7 +137,7 @@ def _with_progress(
     return run
 
 
-def _provenance(segmenter: Segmenter, model: ModelOptions) -> dict[str, Any]:
+def provenance(segmenter: Segmenter, model: ModelOptions) -> dict[str, Any]:
     """What the result depends on, as tags of the maps."""
     from ..version import __version__
 

@@ -58,8 +58,8 @@ class PromptEngine:
         prompt_chunk: int = 8,
         memory_budget: int = MEMORY_BUDGET,
     ) -> None:
-        if prompt_chunk < 1:
-            raise OptionError(f"prompt_chunk must be at least 1, got {prompt_chunk}")
+        if type(prompt_chunk) is not int or prompt_chunk < 1:
+            raise OptionError(f"prompt_chunk must be a whole number of at least 1, got {prompt_chunk!r}")
         if len(text.tokens) != len(vocabulary.prompts):
             raise OptionError(f"{len(vocabulary.prompts)} prompts need as many text features, got {len(text.tokens)}")
         self._model = model

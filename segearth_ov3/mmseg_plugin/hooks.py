@@ -23,6 +23,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from ..errors import OptionError
+from ..geo.output import replace_when_complete
 from ..geo.overlay import render_panels
 from ..metrics.report import Report, make_report, summary, to_markdown
 from .datasets import check_class_count
@@ -71,12 +72,18 @@ class ResultsHook(Hook):
             image_seconds=metric.image_seconds,
             device=device_name(settings["device"]),
             dtype=settings["dtype"],
-            configuration={**settings, "config": runner.cfg.filename and Path(runner.cfg.filename).name},
+            configuration={
+                **settings,
+                "config": runner.cfg.filename and Path(runner.cfg.filename).name,
+                "data": runner.cfg.test_dataloader.dataset.to_dict(),
+            },
         )
         folder = Path(self.out_dir or runner.work_dir)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "results.json").write_text(self.report.to_json(), encoding="utf-8")
-        (folder / "results.md").write_text(to_markdown(self.report), encoding="utf-8")
+        contents = {"results.json": self.report.to_json(), "results.md": to_markdown(self.report)}
+        for name, content in contents.items():
+            with replace_when_complete(folder / name) as partial:
+                partial.write_text(content, encoding="utf-8")
         runner.logger.info(f"{summary(self.report)}; written to {folder / 'results.json'}")
 
 
@@ -98,7 +105,8 @@ class SavePredictionsHook(Hook):
         for sample in outputs:
             labels = sample.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8)  # (H0, W0)
             path = _target(self.out_dir, runner, sample)
-            Image.fromarray(labels).save(path)
+            with replace_when_complete(path) as partial:
+                Image.fromarray(labels).save(partial)
 
 
 @HOOKS.register_module()
@@ -125,7 +133,8 @@ class PicturesHook(Hook):
             if "gt_sem_seg" in sample:
                 panels.append(("label", sample.gt_sem_seg.data[0].cpu().numpy()))
             panels.append(("prediction", sample.pred_sem_seg.data[0].cpu().numpy()))
-            render_panels(panels, meta["classes"], colors).save(_target(self.out_dir, runner, sample))
+            with replace_when_complete(_target(self.out_dir, runner, sample)) as partial:
+                render_panels(panels, meta["classes"], colors).save(partial)
 
 
 @HOOKS.register_module()

@@ -159,9 +159,16 @@ class Decoder(nn.Module):
         self._start = None  # device or dtype changes
         return super()._apply(fn, recurse)
 
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        self._start = None  # weights change
+        super()._load_from_state_dict(*args, **kwargs)
+
     def start(self) -> DecoderStart:
-        """What depends on the weights only; made once per checkpoint and kept while gradients are off."""
-        if torch.is_grad_enabled():
+        """What depends on the weights only; made once per checkpoint and kept while gradients are off.
+
+        Under autocast it is made anew, because its dtypes are then the caller's choice.
+        """
+        if torch.is_grad_enabled() or torch.is_autocast_enabled(self.query_embed.weight.device.type):
             return self._make_start()
         if self._start is None:
             self._start = self._make_start()

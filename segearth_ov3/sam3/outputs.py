@@ -16,7 +16,7 @@ class ImageFeatures(NamedTuple):
 
     Attributes:
         trunk: Output of the vision transformer (B, Dv, g, g).
-        levels: Feature pyramid, finest first: (B, D, 4g, 4g), (B, D, 2g, 2g), (B, D, g, g).
+        levels: Feature pyramid, finest first: (B, D, 4g, 4g), (B, D, 2g, 2g), (B, D, g, g), compute dtype.
         geometry: The geometry token of a prompt without boxes (B, 1, D).
         fusion_tokens: State of the fusion encoder where its first layer starts to read the prompt (B, g*g, D).
         fusion_queries: Queries of that first reading, split by head (B, heads, g*g, D/heads), compute dtype.

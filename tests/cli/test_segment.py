@@ -331,7 +331,7 @@ def test_devices_that_are_there_are_used(monkeypatch: pytest.MonkeyPatch, name: 
 def test_devices_that_are_not_there_are_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: name == "cuda:1")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    with pytest.raises(OptionError, match=f"--device {name}: PyTorch finds [01] CUDA devices here"):
+    with pytest.raises(OptionError, match=f"device {name}: PyTorch finds [01] CUDA devices here"):
         resolve_device(name)
 
 

@@ -134,7 +134,7 @@ def test_image_without_any_surviving_prompt_makes_no_mask_and_scores_zero() -> N
 
 
 def test_chunk_without_prompts_is_refused() -> None:
-    with pytest.raises(OptionError, match="prompt_chunk must be at least 1, got 0"):
+    with pytest.raises(OptionError, match="prompt_chunk must be a whole number of at least 1, got 0"):
         engine(FakeSam3(), chunk=0)
 
 

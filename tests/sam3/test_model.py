@@ -102,6 +102,23 @@ def rms(difference: torch.Tensor) -> float:
     return difference.square().mean().sqrt().item()
 
 
+def test_decoder_start_follows_loaded_weights() -> None:
+    model = load_tiny()
+    decoder = model.transformer.decoder
+    with torch.no_grad():
+        before = decoder.start().tokens
+        state = {key: value + 1 if "query_embed" in key else value for key, value in model.state_dict().items()}
+        model.load_state_dict(state)
+        assert not torch.equal(before, decoder.start().tokens)
+
+
+def test_autocast_leaves_nothing_behind(model: Sam3, image: ImageFeatures, text: TextFeatures) -> None:
+    fresh = load_tiny()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        fresh.ground(image, text)
+    assert torch.equal(fresh.ground(image, text).boxes, model.ground(image, text).boxes)
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_is_as_near_to_float32_as_autocast(pixels: torch.Tensor, dtype: torch.dtype) -> None:
     single, half = load_tiny(), load_tiny(dtype)

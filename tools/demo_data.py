@@ -1,0 +1,315 @@
+"""Examples for training the demo model: crops of images with prompts and what is true for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from demo_losses import Targets
+from scipy import ndimage
+from torch import Tensor
+from torchvision.transforms.v2 import functional as tvf
+from tqdm import trange
+
+from segearth_ov3.sam3.outputs import BoxPrompts
+from segearth_ov3.sam3.preprocess import preprocess
+from segearth_ov3.sam3.tokenizer import tokenize
+
+IGNORE = 255
+SCENE_LABELS = 9  # eight classes, and cars
+PHOTOGRAPH_LABELS = 5
+MAX_INSTANCES = 16  # per prompt, the largest ones
+MIN_PIXELS = 3  # of an instance, at mask resolution
+
+
+class WordGroup(NamedTuple):
+    """Words for one thing, and the labels it consists of in one kind of image.
+
+    Attributes:
+        words: Synonyms; one is drawn at a time.
+        labels: Label values that are this thing.
+        unsure: Label values that may or may not be it; such pixels teach nothing.
+        countable: Can be shown by a box around one of it.
+    """
+
+    words: tuple[str, ...]
+    labels: tuple[int, ...]
+    unsure: tuple[int, ...] = ()
+    countable: bool = False
+
+
+class LabelledImage(NamedTuple):
+    """An image with its labels and the words that can be asked in it.
+
+    Attributes:
+        image: RGB (H0, W0, 3), uint8.
+        labels: (H0, W0), uint8, 255 = unknown.
+        groups: What can be asked.
+    """
+
+    image: np.ndarray
+    labels: np.ndarray
+    groups: tuple[WordGroup, ...]
+
+
+class Example(NamedTuple):
+    """One training image with P prompts.
+
+    Attributes:
+        pixels: Network input (1, 3, R, R).
+        ids: Token ids of the prompts (P, L).
+        boxes: Box exemplars of the prompts, at most one each.
+        targets: What is true, at mask resolution.
+        classes: Class of every mask pixel (1, h, w), int64: labels of scenes, then those of photographs; 255 = unknown.
+    """
+
+    pixels: Tensor
+    ids: Tensor
+    boxes: BoxPrompts
+    targets: Targets
+    classes: Tensor
+
+
+SCENE_WORDS = {
+    "building": ("building", "house", "roof", "rooftop", "buildings"),
+    "road": ("road", "street", "asphalt road", "parking lot"),
+    "water": ("water", "river", "lake", "water body"),
+    "tree": ("tree", "trees", "forest", "woodland"),
+    "grass": ("grass", "lawn", "meadow"),
+    "bare soil": ("bare soil", "soil", "dirt", "land", "bare land", "sand", "unpaved ground", "bare ground"),
+    "field": ("field", "cropland", "farmland", "agricultural field"),
+    "swimming pool": ("swimming pool", "pool"),
+    "car": ("car", "cars", "vehicle"),
+}
+COUNTABLE = {"building", "swimming pool", "car", "tree"}
+
+DUBAI_GROUPS = (
+    WordGroup(SCENE_WORDS["building"], (0,), countable=True),
+    WordGroup(("land", "bare land", "sand", "unpaved ground", "bare soil"), (1,)),
+    WordGroup(SCENE_WORDS["road"], (2,)),
+    WordGroup(("vegetation", "plants"), (3,)),
+    WordGroup(("water", "water body"), (4,)),
+)
+
+
+def scene_groups(classes: Sequence[str], car_label: int) -> tuple[WordGroup, ...]:
+    """What can be asked in generated scenes.
+
+    Args:
+        classes: Class names in label order.
+        car_label: Label that stands for cars in the training labels; cars are on the road in the scenes' own labels.
+    """
+    index = {name: label for label, name in enumerate(classes)}
+    groups = [
+        WordGroup(SCENE_WORDS[name], (label,), countable=name in COUNTABLE)
+        for name, label in index.items()
+        if name != "road"
+    ]
+    groups.append(WordGroup(SCENE_WORDS["road"], (index["road"], car_label)))
+    groups.append(WordGroup(SCENE_WORDS["car"], (car_label,), countable=True))
+    plants = (index["tree"], index["grass"])
+    groups.append(WordGroup(("vegetation", "plants"), plants, unsure=(index["field"],)))
+    return tuple(groups)
+
+
+class TrainingData:
+    """Draws examples from labelled images.
+
+    Args:
+        scenes: Generated scenes.
+        photographs: Real images; may be empty.
+        size: Side of the network input R.
+        mask_size: Side of the masks.
+        photograph_share: Share of examples drawn from the photographs.
+    """
+
+    def __init__(
+        self,
+        scenes: Sequence[LabelledImage],
+        photographs: Sequence[LabelledImage],
+        *,
+        size: int,
+        mask_size: int,
+        photograph_share: float = 0.3,
+    ) -> None:
+        self.scenes = scenes
+        self.photographs = photographs
+        self.size = size
+        self.mask_size = mask_size
+        self.photograph_share = photograph_share if photographs else 0.0
+
+    def example(self, rng: np.random.Generator) -> Example:
+        """Draw one example; equal generators give equal examples."""
+        is_photograph = rng.random() < self.photograph_share
+        pool = self.photographs if is_photograph else self.scenes
+        source = pool[rng.integers(len(pool))]
+        image, labels = self._crop(source, rng)
+        pixels = _jitter(preprocess(torch.tensor(image).permute(2, 0, 1), self.size), rng)
+        groups = _draw_groups(source.groups, labels, rng)
+        words = [str(rng.choice(group.words)) for group in groups]
+        ids = torch.cat((tokenize(words), _meaningless_ids(rng)))
+        semantic, valid = self._maps(groups, labels)
+        targets = _with_instances(semantic, valid)
+        ids, boxes, targets = _add_box_prompt(ids, targets, groups, rng)
+        return Example(pixels, ids, boxes, targets, self._classes(labels, SCENE_LABELS if is_photograph else 0))
+
+    def _crop(self, source: LabelledImage, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """A square part of an image, turned and mirrored."""
+        height, width = source.labels.shape
+        side = min(int(self.size * np.exp(rng.uniform(np.log(0.7), np.log(2.2)))), height, width)
+        row, col = rng.integers(height - side + 1), rng.integers(width - side + 1)
+        image = source.image[row : row + side, col : col + side]
+        labels = source.labels[row : row + side, col : col + side]
+        turns, mirrored = int(rng.integers(4)), bool(rng.integers(2))
+        image, labels = np.rot90(image, turns), np.rot90(labels, turns)
+        if mirrored:
+            image, labels = image[:, ::-1], labels[:, ::-1]
+        return np.ascontiguousarray(image), np.ascontiguousarray(labels)
+
+    def _classes(self, labels: np.ndarray, offset: int) -> Tensor:
+        """Labels at the middle of every mask pixel (1, h, w), int64."""
+        places = ((np.arange(self.mask_size) + 0.5) * labels.shape[0] / self.mask_size).astype(int)
+        picked = torch.from_numpy(labels[np.ix_(places, places)].astype(np.int64))
+        return torch.where(picked == IGNORE, IGNORE, picked + offset)[None]
+
+    def _maps(self, groups: Sequence[WordGroup], labels: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Share of each mask pixel that a prompt covers, and whether it is known; the last prompt means nothing."""
+        lookup = np.zeros((len(groups) + 1, 2, 256), dtype=np.float32)
+        lookup[:, 1] = 1
+        lookup[:, 1, IGNORE] = 0
+        for index, group in enumerate(groups):
+            lookup[index, 0, list(group.labels)] = 1
+            lookup[index, 1, list(group.unsure)] = 0
+        full = torch.from_numpy(lookup[:, :, labels])  # (P, 2, side, side)
+        maps = F.adaptive_avg_pool2d(full, self.mask_size)
+        return maps[:, 0], (maps[:, 1] > 0.99).float()
+
+
+def _jitter(pixels: Tensor, rng: np.random.Generator) -> Tensor:
+    """Other brightness, contrast and colour cast; stays within [-1, 1]."""
+    gain = torch.tensor(rng.uniform(0.85, 1.15) * rng.uniform(0.95, 1.05, (1, 3, 1, 1)), dtype=torch.float32)
+    shift = torch.tensor(rng.uniform(-0.1, 0.1) + rng.uniform(-0.04, 0.04, (1, 3, 1, 1)), dtype=torch.float32)
+    pixels = (pixels * gain + shift).clamp(-1, 1)
+    return tvf.gaussian_blur(pixels, [3, 3], [rng.uniform(0.3, 0.9)]) if rng.random() < 0.2 else pixels
+
+
+def _draw_groups(
+    groups: Sequence[WordGroup], labels: np.ndarray, rng: np.random.Generator, most: int = 6
+) -> list[WordGroup]:
+    """Up to `most` groups, about a third of them absent from the crop."""
+    counts = np.bincount(labels.ravel(), minlength=256)
+    there = [group for group in groups if counts[list(group.labels)].sum() > 0]
+    absent = [group for group in groups if counts[list(group.labels)].sum() == 0]
+    keep = [there[i] for i in rng.permutation(len(there))[: most - min(2, len(absent))]]
+    keep += [absent[i] for i in rng.permutation(len(absent))[: most - len(keep)][:2]]
+    return keep
+
+
+def _meaningless_ids(rng: np.random.Generator) -> Tensor:
+    """Token ids of one prompt of one or two random vocabulary entries (1, L): a word that is never in the image."""
+    (ids,) = tokenize(["a"])
+    count = int(rng.integers(1, 3))
+    words = torch.from_numpy(rng.integers(512, 49000, count))
+    end = ids[2].clone()
+    ids[1 : 1 + count] = words
+    ids[1 + count] = end
+    return ids[None]
+
+
+def _with_instances(semantic: Tensor, valid: Tensor) -> Targets:
+    """Targets with the connected parts of every prompt's map as its instances."""
+    masks, owners, boxes = [], [], []
+    side = semantic.shape[-1]
+    for prompt, plane in enumerate((semantic * valid > 0.5).numpy()):
+        numbered, count = ndimage.label(plane)
+        if count == 0:
+            continue
+        sizes = np.bincount(numbered.ravel(), minlength=count + 1)[1:]
+        slices = ndimage.find_objects(numbered)
+        for number in np.argsort(-sizes, kind="stable")[:MAX_INSTANCES]:
+            if sizes[number] < MIN_PIXELS:
+                break
+            masks.append(numbered == number + 1)
+            owners.append(prompt)
+            rows, cols = slices[number]
+            boxes.append(
+                (rows.start + rows.stop, cols.start + cols.stop, rows.stop - rows.start, cols.stop - cols.start)
+            )
+    corners = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4) / side
+    cy, cx, height, width = corners.unbind(-1)
+    return Targets(
+        semantic,
+        valid,
+        torch.from_numpy(np.array(masks, dtype=np.float32).reshape(-1, side, side)),
+        torch.tensor(owners, dtype=torch.int64),
+        torch.stack((cx / 2, cy / 2, width, height), dim=-1),
+    )
+
+
+def _add_box_prompt(
+    ids: Tensor, targets: Targets, groups: Sequence[WordGroup], rng: np.random.Generator, share: float = 0.35
+) -> tuple[Tensor, BoxPrompts, Targets]:
+    """Sometimes ask for a countable thing once more, by a box around one of it and the word "visual"."""
+    count = len(ids)
+    boxes = BoxPrompts(
+        torch.full((count, 1, 4), 0.5), torch.ones(count, 1, dtype=torch.bool), torch.ones(count, 1, dtype=torch.bool)
+    )
+    owners = targets.prompt_index.tolist()
+    shown = [k for k, owner in enumerate(owners) if owner < len(groups) and groups[owner].countable]
+    if not shown or rng.random() > share:
+        return ids, boxes, targets
+    exemplar = shown[rng.integers(len(shown))]
+    owner = owners[exemplar]
+    mine = targets.prompt_index == owner
+    boxes = BoxPrompts(
+        torch.cat((boxes.boxes, targets.boxes[None, None, exemplar])),
+        torch.cat((boxes.positive, torch.tensor([[True]]))),
+        torch.cat((boxes.padding, torch.tensor([[False]]))),
+    )
+    targets = Targets(
+        torch.cat((targets.semantic, targets.semantic[owner][None])),
+        torch.cat((targets.valid, targets.valid[owner][None])),
+        torch.cat((targets.masks, targets.masks[mine])),
+        torch.cat((targets.prompt_index, torch.full((int(mine.sum()),), count))),
+        torch.cat((targets.boxes, targets.boxes[mine])),
+    )
+    return torch.cat((ids, tokenize(["visual"]))), boxes, targets
+
+
+def load_dubai(folder: Path, *, parts: dict[int, range]) -> list[LabelledImage]:
+    """Read Dubai aerial images (Humans in the Loop, CC0) of the given tiles and parts."""
+    from PIL import Image
+
+    from segearth_ov3.datasets.specs import SPECS
+
+    palette = SPECS["dubai"].palette
+    images = []
+    for tile, numbers in parts.items():
+        for number in numbers:
+            stem = f"image_part_{number:03d}"
+            image = np.asarray(Image.open(folder / f"Tile {tile}" / "images" / f"{stem}.jpg").convert("RGB"))
+            colours = np.asarray(Image.open(folder / f"Tile {tile}" / "masks" / f"{stem}.png").convert("RGB"))
+            labels = np.full(colours.shape[:2], IGNORE, dtype=np.uint8)
+            for label, colour in enumerate(palette):
+                labels[(colours == colour).all(-1)] = label
+            images.append(LabelledImage(image, labels, DUBAI_GROUPS))
+    return images
+
+
+def make_scenes(count: int, side: int, first_seed: int) -> list[LabelledImage]:
+    """Generate scenes of several ground resolutions for training; cars get a label of their own."""
+    from segearth_ov3.demo.scenes import SCENE_CLASSES, generate_scene
+
+    car_label = len(SCENE_CLASSES)
+    groups = scene_groups(SCENE_CLASSES, car_label)
+    images = []
+    for seed in trange(first_seed, first_seed + count, desc="scenes", unit="scene"):
+        scene = generate_scene((side, side), seed)
+        labels = scene.labels.copy()
+        labels[np.isin(scene.instances, scene.instance_ids("car"))] = car_label
+        images.append(LabelledImage(scene.image, labels, groups))
+    return images

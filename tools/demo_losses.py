@@ -1,0 +1,141 @@
+"""Losses for training the demo model: semantic maps, presence, and object queries matched to instances.
+
+The set loss follows DETR (Carion et al., 2020) and Mask2Former (Cheng et al., 2022): a one-to-one assignment of queries
+to instances, a focal loss on scores, L1 and generalised IoU on boxes, cross-entropy and dice on masks.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+from torchvision.ops import generalized_box_iou, generalized_box_iou_loss, sigmoid_focal_loss
+
+
+class Targets(NamedTuple):
+    """What is true for P prompts, at mask resolution h x w.
+
+    Attributes:
+        semantic: Pixels of the prompt (P, h, w), float 0 or 1.
+        valid: Pixels whose truth is known (P, h, w), float 0 or 1.
+        masks: Instances of all prompts, prompt after prompt (K, h, w), float 0 or 1.
+        prompt_index: The prompt of each instance (K,), int64.
+        boxes: Their boxes (K, 4) as (cx, cy, w, h) in [0, 1].
+    """
+
+    semantic: Tensor
+    valid: Tensor
+    masks: Tensor
+    prompt_index: Tensor
+    boxes: Tensor
+
+    @property
+    def present(self) -> Tensor:
+        """Is the prompt in the image (P,), float 0 or 1."""
+        return (self.semantic * self.valid).flatten(1).amax(1)
+
+
+def join(targets: Sequence[Targets]) -> Targets:
+    """Targets of several images as those of one list of prompts."""
+    offsets = itertools.accumulate((len(one.semantic) for one in targets[:-1]), initial=0)
+    fields = Targets(*(torch.cat(field) for field in zip(*targets)))
+    shifted = torch.cat([one.prompt_index + offset for one, offset in zip(targets, offsets)])
+    return fields._replace(prompt_index=shifted)
+
+
+def dice_loss(probs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    """One minus the dice coefficient of each map: (N, h, w) three times to (N,)."""
+    overlap = (probs * targets * weights).sum((1, 2))
+    total = ((probs + targets) * weights).sum((1, 2))
+    return 1 - (2 * overlap + 1) / (total + 1)
+
+
+def semantic_loss(logits: Tensor, targets: Targets) -> Tensor:
+    """Cross-entropy over known pixels, plus dice of the prompts that are present; logits (P, h, w)."""
+    entropy = F.binary_cross_entropy_with_logits(logits, targets.semantic, weight=targets.valid, reduction="sum")
+    dice = dice_loss(logits.sigmoid(), targets.semantic, targets.valid)
+    present = targets.present
+    return entropy / targets.valid.sum().clamp(min=1) + (dice * present).sum() / present.sum().clamp(min=1)
+
+
+def presence_loss(logits: Tensor, targets: Targets) -> Tensor:
+    """Cross-entropy of presence; logits (P,)."""
+    return F.binary_cross_entropy_with_logits(logits, targets.present)
+
+
+def corners(boxes: Tensor) -> Tensor:
+    """(cx, cy, w, h) to (x0, y0, x1, y1)."""
+    cx, cy, width, height = boxes.unbind(-1)
+    return torch.stack((cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2), dim=-1)
+
+
+def match(scores: Tensor, boxes: Tensor, mask_logits: Tensor, true_boxes: Tensor, true_masks: Tensor) -> Tensor:
+    """Cheapest one-to-one assignment of queries to the instances of one prompt.
+
+    Args:
+        scores: Score logits (Q,).
+        boxes: (Q, 4).
+        mask_logits: (Q, h, w).
+        true_boxes, true_masks: (K, 4) and (K, h, w), K <= Q.
+
+    Returns:
+        The query of each instance (K,), int64.
+    """
+    coarse = F.avg_pool2d(mask_logits[:, None].sigmoid(), 4).flatten(1)  # (Q, h/4 * w/4)
+    true_coarse = F.avg_pool2d(true_masks[:, None], 4).flatten(1)
+    dice = 1 - 2 * (coarse @ true_coarse.T) / (coarse.sum(1, keepdim=True) + true_coarse.sum(1) + 1e-3)
+    cost = (
+        -2 * scores.sigmoid()[:, None]
+        + 5 * torch.cdist(boxes, true_boxes, p=1)
+        - 2 * generalized_box_iou(corners(boxes), corners(true_boxes))
+        + 2 * dice
+    )
+    queries, instances = linear_sum_assignment(cost.float().cpu().numpy())
+    return torch.as_tensor(queries[instances.argsort()], dtype=torch.int64, device=scores.device)
+
+
+def instance_loss(score_logits: Tensor, boxes: Tensor, mask_logits: Tensor, targets: Targets) -> Tensor:
+    """Set loss of all prompts.
+
+    Args:
+        score_logits: (P, Q).
+        boxes: (P, Q, 4).
+        mask_logits: (P, Q, h, w).
+        targets: K instances in all; prompts that are absent teach presence only.
+
+    Returns:
+        Scalar.
+    """
+    wanted = torch.zeros_like(score_logits)
+    chosen = []
+    with torch.no_grad():
+        for prompt in targets.prompt_index.unique().tolist():
+            mine = targets.prompt_index == prompt
+            queries = match(
+                score_logits[prompt], boxes[prompt], mask_logits[prompt], targets.boxes[mine], targets.masks[mine]
+            )
+            wanted[prompt, queries] = 1
+            chosen.append(queries)
+    if not chosen:
+        return score_logits.sum() * 0
+    query_index = torch.cat(chosen)  # (K,), instances are ordered by prompt
+    count = len(query_index)
+    asked = targets.present.bool()
+    focal = sigmoid_focal_loss(score_logits[asked], wanted[asked], alpha=0.5, reduction="sum") / count
+
+    found_boxes = boxes[targets.prompt_index, query_index]
+    found_masks = mask_logits[targets.prompt_index, query_index]
+    valid = targets.valid[targets.prompt_index]
+    entropy = F.binary_cross_entropy_with_logits(found_masks, targets.masks, weight=valid)
+    return (
+        2 * focal
+        + 5 * F.l1_loss(found_boxes, targets.boxes)
+        + 2 * generalized_box_iou_loss(corners(found_boxes), corners(targets.boxes), reduction="mean")
+        + 2 * entropy
+        + 2 * dice_loss(found_masks.sigmoid(), targets.masks, valid).mean()
+    )

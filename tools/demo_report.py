@@ -1,0 +1,143 @@
+"""Figures of a demo model on images it has never seen, its checkpoint in half precision, and its model card."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from demo_data import LabelledImage, load_dubai
+from safetensors.torch import save_file
+from scipy.stats import rankdata
+from segearth_ov3.demo.scenes import SCENE_CLASSES, generate_scene
+from tqdm import tqdm
+
+from segearth_ov3.checkpoints import load_sam3
+from segearth_ov3.checkpoints.sizes import config_metadata
+from segearth_ov3.metrics.confusion import compute_scores, confusion_matrix
+from segearth_ov3.sam3.model import Sam3
+from segearth_ov3.sam3.preprocess import preprocess
+from segearth_ov3.segmenter import Segmenter
+from segearth_ov3.vocabulary import Vocabulary
+
+UNSEEN_SEED = 1_000_000
+UNSEEN_SCENES = 40
+SCENE_SIDE = 448
+DUBAI_CLASSES = "building,house; land,sand,unpaved ground; road; vegetation; water"
+DUBAI_WINDOW = 504  # pixels; larger windows show the network too little of a house
+SWITCHES: dict[str, dict[str, bool]] = {
+    "fused": {},
+    "semantic head alone": {"use_instance": False},
+    "instance head alone": {"use_semantic": False},
+    "without presence": {"use_presence": False},
+}
+
+
+def unseen_scenes(count: int = UNSEEN_SCENES) -> list[LabelledImage]:
+    """Generated scenes whose seeds are not among those of the training."""
+    scenes = (generate_scene((SCENE_SIDE, SCENE_SIDE), UNSEEN_SEED + number) for number in range(count))
+    return [LabelledImage(scene.image, scene.labels, ()) for scene in scenes]
+
+
+def measure(model: Sam3, images: Sequence[LabelledImage], classes: str, **settings: Any) -> dict[str, Any]:
+    """mIoU and IoU per class of the toolkit's own Segmenter, every pixel labelled."""
+    vocabulary = Vocabulary.from_text(classes, background=None)
+    segmenter = Segmenter(model, vocabulary, confidence_threshold=0.3, **settings)
+    total = np.zeros((len(vocabulary), len(vocabulary)), dtype=np.int64)
+    for image in tqdm(images, leave=False, unit="image"):
+        prediction = segmenter.predict_labels(image.image).numpy()
+        total += confusion_matrix(image.labels, prediction, len(vocabulary))
+    scores = compute_scores(total)
+    return {"mIoU": scores.miou, "IoU": dict(zip(vocabulary.class_names, scores.iou.tolist()))}
+
+
+def presence_auc(model: Sam3, scenes: Sequence[LabelledImage]) -> float:
+    """Area under the ROC curve of presence: does a class that is in the scene get more of it than one that is not?"""
+    text = model.encode_text(SCENE_CLASSES)
+    presence, truth = [], []
+    for scene in scenes:
+        image = model.encode_image(preprocess(torch.from_numpy(scene.image).permute(2, 0, 1), model.config.image_size))
+        prompt = model.prompt(image, text)
+        presence.append(model.detect(model.fuse(image, prompt), prompt).presence_logits.numpy())
+        truth.append(np.bincount(scene.labels.ravel(), minlength=len(SCENE_CLASSES)) > 0)
+    there = np.concatenate(truth)
+    ranks = rankdata(np.concatenate(presence))
+    hits, misses = int(there.sum()), int((~there).sum())
+    return float((ranks[there].sum() - hits * (hits + 1) / 2) / (hits * misses))
+
+
+def share_of_unknown_word(model: Sam3, scenes: Sequence[LabelledImage], word: str = "runway") -> float:
+    """Share of pixels with a score of at least 0.5 for a word that was never trained."""
+    segmenter = Segmenter(model, Vocabulary.from_text(word, background=None), confidence_threshold=0.3)
+    return float(np.mean([(segmenter(scene.image).scores[0] >= 0.5).float().mean() for scene in scenes]))
+
+
+def figures(model: Sam3, dubai: Path | None) -> dict[str, Any]:
+    """Everything the model card reports."""
+    scenes = unseen_scenes()
+    classes = ";".join(SCENE_CLASSES)
+    results: dict[str, Any] = {
+        "scenes": {name: measure(model, scenes, classes, **off) for name, off in SWITCHES.items()}
+    }
+    results["presence AUC on scenes"] = presence_auc(model, scenes)
+    results["share of pixels called runway"] = share_of_unknown_word(model, scenes)
+    if dubai is not None:
+        parts = {"Dubai, unseen parts 8-9 of tiles 1, 2, 5": {tile: range(8, 10) for tile in (1, 2, 5)}}
+        parts["Dubai, unseen tile 7"] = {7: range(1, 10)}
+        for name, tiles in parts.items():
+            images = load_dubai(dubai, parts=tiles)
+            results[name] = measure(model, images, DUBAI_CLASSES, window=DUBAI_WINDOW, stride=DUBAI_WINDOW * 3 // 4)
+    return results
+
+
+def write_result(model: Sam3, folder: Path, recipe: Any, steps_done: int, dubai: Path | None) -> None:
+    """Write `demo.safetensors`, `demo.json` and the model card `demo.md`; figures are those of the written file."""
+    weights = {key: value.to(torch.float16).contiguous() for key, value in model.state_dict().items()}
+    path = folder / "demo.safetensors"
+    save_file(weights, path, metadata=config_metadata(model.config))
+    results = figures(load_sam3(path), dubai)
+    (folder / "demo.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    size_mb = path.stat().st_size / 1e6
+    card = model_card(results, recipe, steps_done, sum(p.numel() for p in model.parameters()), size_mb, dubai)
+    (folder / "demo.md").write_text(card, encoding="utf-8")
+    print(card)
+
+
+def model_card(
+    results: dict[str, Any], recipe: Any, steps_done: int, parameters: int, size_mb: float, dubai: Path | None
+) -> str:
+    """The model card as Markdown, made from the figures."""
+    photographs = "; Dubai aerial imagery (Humans in the Loop, CC0 1.0), tiles 1, 2, 5, parts 1-7" if dubai else ""
+    lines = [
+        "# Demo checkpoint",
+        "",
+        "For trying out the toolkit and for its tests, **not for maps**. SAM 3's structure at a small size, trained",
+        "from nothing by `tools/train_demo.py`; no weight of SAM 3 is in it.",
+        "",
+        f"- Parameters: {parameters / 1e6:.2f} M, {size_mb:.1f} MB in half precision",
+        f"- Data: {recipe.scenes} generated scenes of {recipe.scene_side}² pixels{photographs}",
+        f"- Steps: {steps_done} of {recipe.batch} crops; {json.dumps(dataclasses.asdict(recipe))}",
+        f"- Date: {date.today().isoformat()}. Licence: Apache-2.0, like the toolkit",
+        "",
+        "Figures on images that were not trained on, by the toolkit's own `Segmenter`, every pixel labelled:",
+        "",
+        "| images | variant | mIoU | IoU per class |",
+        "|---|---|---|---|",
+    ]
+    rows = [(f"{UNSEEN_SCENES} generated scenes", name, result) for name, result in results["scenes"].items()]
+    rows += [(name, "fused", result) for name, result in results.items() if name.startswith("Dubai")]
+    for images, name, result in rows:
+        per_class = ", ".join(f"{label} {iou:.2f}" for label, iou in result["IoU"].items())
+        lines.append(f"| {images} | {name} | {result['mIoU']:.4f} | {per_class} |")
+    lines += [
+        "",
+        f"- Presence on generated scenes: area under the ROC curve {results['presence AUC on scenes']:.4f}",
+        "- `runway`, a word that was never trained: "
+        f"{results['share of pixels called runway']:.2%} of pixels score 0.5 or more",
+    ]
+    return "\n".join(lines) + "\n"
