@@ -26,7 +26,6 @@ class _Command(NamedTuple):
 
 
 COMMANDS = {
-    "demo": _Command("segearth_ov3.cli.demo:demo", "Segment a generated scene with the small model inside."),
     "segment": _Command("segearth_ov3.cli.segment:segment", "Label every pixel of a GeoTIFF with a class."),
     "checkpoint": _Command("segearth_ov3.cli.checkpoint:checkpoint", "Inspect, verify, convert or download weights."),
 }
@@ -81,8 +80,7 @@ def main(debug: bool) -> None:
     """Label remote-sensing images with classes given in words, by SAM 3, without training.
 
     \b
-    Examples:
-      segearth-ov3 demo
+    Example:
       segearth-ov3 segment scene.tif classes.tif --classes "background; building,house; road; water"
     """
 
