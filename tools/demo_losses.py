@@ -16,6 +16,8 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torchvision.ops import generalized_box_iou, generalized_box_iou_loss, sigmoid_focal_loss
 
+from segearth_ov3.sam3.layers import to_corners
+
 
 class Targets(NamedTuple):
     """What is true for P prompts, at mask resolution h x w.
@@ -68,12 +70,6 @@ def presence_loss(logits: Tensor, targets: Targets) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, targets.present)
 
 
-def corners(boxes: Tensor) -> Tensor:
-    """(cx, cy, w, h) to (x0, y0, x1, y1)."""
-    cx, cy, width, height = boxes.unbind(-1)
-    return torch.stack((cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2), dim=-1)
-
-
 def match(scores: Tensor, boxes: Tensor, mask_logits: Tensor, true_boxes: Tensor, true_masks: Tensor) -> Tensor:
     """Cheapest one-to-one assignment of queries to the instances of one prompt.
 
@@ -92,7 +88,7 @@ def match(scores: Tensor, boxes: Tensor, mask_logits: Tensor, true_boxes: Tensor
     cost = (
         -2 * scores.sigmoid()[:, None]
         + 5 * torch.cdist(boxes, true_boxes, p=1)
-        - 2 * generalized_box_iou(corners(boxes), corners(true_boxes))
+        - 2 * generalized_box_iou(to_corners(boxes), to_corners(true_boxes))
         + 2 * dice
     )
     queries, instances = linear_sum_assignment(cost.float().cpu().numpy())
@@ -135,7 +131,7 @@ def instance_loss(score_logits: Tensor, boxes: Tensor, mask_logits: Tensor, targ
     return (
         2 * focal
         + 5 * F.l1_loss(found_boxes, targets.boxes)
-        + 2 * generalized_box_iou_loss(corners(found_boxes), corners(targets.boxes), reduction="mean")
+        + 2 * generalized_box_iou_loss(to_corners(found_boxes), to_corners(targets.boxes), reduction="mean")
         + 2 * entropy
         + 2 * dice_loss(found_masks.sigmoid(), targets.masks, valid).mean()
     )

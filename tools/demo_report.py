@@ -14,11 +14,11 @@ import torch
 from demo_data import LabelledImage, load_dubai
 from safetensors.torch import save_file
 from scipy.stats import rankdata
-from segearth_ov3.demo.scenes import SCENE_CLASSES, generate_scene
 from tqdm import tqdm
 
 from segearth_ov3.checkpoints import load_sam3
 from segearth_ov3.checkpoints.sizes import config_metadata
+from segearth_ov3.demo.scenes import SCENE_CLASSES, generate_scene
 from segearth_ov3.metrics.confusion import compute_scores, confusion_matrix
 from segearth_ov3.sam3.model import Sam3
 from segearth_ov3.sam3.preprocess import preprocess

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..atomic import complete_or_absent
 from ..errors import CheckpointError
 from .files import TensorSpec
 
@@ -47,7 +47,7 @@ def write_safetensors(
         CheckpointError: The file exists and may not be replaced, or cannot be written.
     """
     names = sorted(specs, key=lambda name: -specs[name].dtype.itemsize)
-    with _complete_or_absent(path, overwrite) as partial, partial.open("wb") as file:
+    with _checked_output(path, overwrite) as partial, partial.open("wb") as file:
         file.write(_header(names, specs, metadata))
         for done, name in enumerate(names, start=1):
             values = make(name).contiguous().reshape(-1).view(torch.uint8)
@@ -70,15 +70,12 @@ def _header(names: list[str], specs: Mapping[str, TensorSpec], metadata: Mapping
 
 
 @contextmanager
-def _complete_or_absent(path: Path, overwrite: bool) -> Iterator[Path]:
-    """A temporary name in the same folder, renamed at the end if nothing went wrong and removed if something did."""
+def _checked_output(path: Path, overwrite: bool) -> Iterator[Path]:
+    """As `atomic.complete_or_absent`, with this package's errors."""
     if path.exists() and not overwrite:
         raise CheckpointError(f"{path} exists; choose another name or pass overwrite=True (--overwrite)")
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        yield partial
-        os.replace(partial, path)
+        with complete_or_absent(path) as partial:
+            yield partial
     except OSError as error:
         raise CheckpointError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        partial.unlink(missing_ok=True)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..atomic import complete_or_absent
 from ..errors import RasterError
 from .materials import SCENE_CLASSES, SCENE_COLORS
 
@@ -90,12 +89,9 @@ def _write(path: Path, profile: dict[str, Any], fill: Callable[[Any], None], res
     shorter = min(profile["height"], profile["width"])
     factors = [2**level for level in range(1, 8) if shorter >= 2**level * 64]
     try:
-        with tempfile.TemporaryDirectory(prefix=".scene-", dir=path.parent) as folder:
-            partial = Path(folder) / path.name
-            with rasterio.open(partial, "w", **profile) as raster:
-                fill(raster)
-                if factors:
-                    raster.build_overviews(factors, Resampling[resampling])
-            os.replace(partial, path)
+        with complete_or_absent(path) as partial, rasterio.open(partial, "w", **profile) as raster:
+            fill(raster)
+            if factors:
+                raster.build_overviews(factors, Resampling[resampling])
     except (OSError, RasterioError, CRSError) as error:
         raise RasterError(f"cannot write {path}: {error}") from error

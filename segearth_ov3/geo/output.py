@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rasterio._err import CPLE_BaseError
 from rasterio.errors import CRSError, RasterioError
 
+from ..atomic import complete_or_absent
 from ..errors import RasterError
 
 # some calls of rasterio let GDAL's own class through, which has no public name
@@ -68,8 +68,8 @@ def check_destination(
 def replace_when_complete(target: Path) -> Iterator[Path]:
     """Lend a name to write to; when the block ends without an error the file takes its final name in one step.
 
-    The name lent lies in a folder of its own beside the target, so that files that GDAL writes along with a raster
-    come along too. Whatever happens, nothing else stays behind. Such files of a raster that is replaced are removed.
+    As `atomic.complete_or_absent`, and files that GDAL writes along with a raster come along too; such files of a
+    raster that is replaced are removed.
 
     Args:
         target: Final path, in an existing folder.
@@ -81,15 +81,13 @@ def replace_when_complete(target: Path) -> Iterator[Path]:
         RasterError: The operating system or GDAL reported an error while writing.
     """
     try:
-        with tempfile.TemporaryDirectory(prefix=".segearth-", suffix=".partial", dir=target.parent) as folder:
-            partial = Path(folder) / target.name
+        with complete_or_absent(target) as partial:
             yield partial
             for old, new in zip(_sidecars(target), _sidecars(partial)):
                 if new.exists():
                     os.replace(new, old)
                 else:
                     old.unlink(missing_ok=True)
-            os.replace(partial, target)
     except (OSError, *GDAL_ERRORS) as error:
         reason = getattr(error, "strerror", None) or first_cause(error)
         raise RasterError(f"cannot write {target}: {reason}; is the disk full, or the folder not writable?") from error

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import roi_align
 
-from .layers import Attention, Conv2d, LayerNorm, Linear, readable, to_map
+from .layers import Attention, Conv2d, LayerNorm, Linear, readable, to_corners, to_map
 from .outputs import BoxPrompts
 from .positions import sine_coordinates
 
@@ -96,7 +96,7 @@ class GeometryEncoder(nn.Module):
     def _box_tokens(self, image: Tensor, boxes: BoxPrompts) -> Tensor:
         """Tokens of the boxes before the transformer (P, M, D): label, coordinates, what is inside, position."""
         cx, cy, width, height = boxes.boxes.to(torch.float32).unbind(-1)  # (P, M) each
-        corners = torch.stack((cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2), dim=-1) * self.grid
+        corners = to_corners(boxes.boxes.to(torch.float32)) * self.grid  # (P, M, 4)
 
         normed = to_map(self.img_pre_norm(image), self.grid).to(torch.float32)  # (1 or P, D, g, g)
         by_image = list(corners) if len(image) == len(corners) else [corners.flatten(0, 1)]

@@ -143,6 +143,12 @@ def readable(padding: Tensor) -> Tensor:
     return ~padding[:, None, None, :]
 
 
+def to_corners(boxes: Tensor) -> Tensor:
+    """Boxes (..., 4) from (cx, cy, w, h) to (x0, y0, x1, y1)."""
+    cx, cy, width, height = boxes.unbind(-1)
+    return torch.stack((cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2), dim=-1)
+
+
 def to_tokens(feature_map: Tensor) -> Tensor:
     """(B, D, H, W) to (B, H*W, D), rows of the map first; a view where possible."""
     return feature_map.flatten(2).transpose(1, 2)

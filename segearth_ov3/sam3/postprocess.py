@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .layers import to_corners
 from .outputs import Grounding
 
 
@@ -48,8 +48,7 @@ def postprocess(
     """
     scores = grounding.score_logits[prompt].sigmoid() * grounding.presence_logits[prompt].sigmoid()
     kept = (scores > confidence_threshold).nonzero()[:, 0]
-    cx, cy, width, height = grounding.boxes[prompt, kept].unbind(-1)
-    corners = torch.stack((cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2), dim=-1)  # (K, 4)
+    corners = to_corners(grounding.boxes[prompt, kept])  # (K, 4)
     rows, cols = size
     logits = grounding.mask_logits[prompt, kept][:, None]  # (K, 1, 4g, 4g)
     logits = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)[:, 0]

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from segearth_ov3.sam3.build import build_sam3
 from segearth_ov3.sam3.config import Sam3Config
+from segearth_ov3.sam3.layers import to_corners
 from segearth_ov3.sam3.preprocess import preprocess
 from segearth_ov3.sam3.random_weights import deterministic_tensor
 from segearth_ov3.sam3.tokenizer import tokenize
@@ -57,10 +58,9 @@ def our_outputs(pixels: Tensor) -> dict[str, Tensor]:
     fill(model, ((key, torch.from_numpy(deterministic_tensor(key, shape))) for key, shape in shapes))
     model.eval()
     grounding = timed("ours", lambda: model.ground(model.encode_image(pixels), model.encode_text(PROMPTS)))
-    cx, cy, width, height = grounding.boxes.unbind(-1)
     return {
         "logits": grounding.score_logits,
-        "boxes": torch.stack((cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2), dim=-1),
+        "boxes": to_corners(grounding.boxes),
         "masks": grounding.mask_logits,
         "semantic": grounding.semantic_logits,
         "presence": grounding.presence_logits,

@@ -1,0 +1,31 @@
+"""Files that are complete or absent: written beside their place and given their name in one step."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def complete_or_absent(target: Path) -> Iterator[Path]:
+    """Lend a name to write to; when the block ends without an error the file takes its final name.
+
+    The name lent lies in a folder of its own beside the target, so that files that a library writes along with it do
+    not stay behind. Whatever happens, nothing else is left, and an existing target is whole at any time.
+
+    Args:
+        target: Final path, in an existing folder; replaced if it is there.
+
+    Yields:
+        The path to write to, with the same file name.
+
+    Raises:
+        OSError: The operating system reported an error.
+    """
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", suffix=".partial", dir=target.parent) as folder:
+        partial = Path(folder) / target.name
+        yield partial
+        os.replace(partial, target)
