@@ -8,8 +8,8 @@ model_wrapper_cfg = dict(type='InferenceWrapper')  # only used in distributed ru
 
 # orientation tags of photographs are not applied: the labels are not rotated either
 test_pipeline = [
-    dict(type='LoadImageFromFile', color_type='color_ignore_orientation', imdecode_backend='pillow'),
-    dict(type='LoadAnnotations'),
+    dict(type='LoadPicture', color_type='color_ignore_orientation', imdecode_backend='pillow'),
+    dict(type='LoadLabels'),
     dict(type='PackSegInputs'),
 ]
 test_dataloader = dict(

@@ -2,7 +2,7 @@ _base_ = 'default_runtime.py'
 
 dataset_name = 'dubai'
 test_pipeline = [
-    dict(type='LoadImageFromFile', color_type='color_ignore_orientation', imdecode_backend='pillow'),
+    dict(type='LoadPicture', color_type='color_ignore_orientation', imdecode_backend='pillow'),
     dict(
         type='LoadColorAnnotations',
         # building, land, road, vegetation, water

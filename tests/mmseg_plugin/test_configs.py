@@ -87,26 +87,26 @@ def test_header_has_command_data_score_thresholds_and_comparability(path, config
 def test_images_are_loaded_without_scaling_and_orientation_tags(config):
     steps = config.test_dataloader.dataset.pipeline
     assert steps[0] == {
-        "type": "LoadImageFromFile",
+        "type": "LoadPicture",
         "color_type": "color_ignore_orientation",
         "imdecode_backend": "pillow",
     }
     assert [step.type for step in steps[1:]] in (
-        ["LoadAnnotations", "PackSegInputs"],
+        ["LoadLabels", "PackSegInputs"],
         ["LoadColorAnnotations", "PackSegInputs"],
     )
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P"])
 def test_images_are_decoded_as_pillow_converts_them_to_rgb(tmp_path, mode):
-    from mmcv.transforms import LoadImageFromFile
+    from segearth_ov3.mmseg_plugin.loading import LoadPicture
 
     step = Config.fromfile(CONFIGS[0]).test_dataloader.dataset.pipeline[0].to_dict()
     pixels = np.random.default_rng(2).integers(0, 256, (6, 9, 4), dtype=np.uint8)
     exif = Image.Exif()
     exif[0x0112] = 6  # orientation: turn by 90 degrees, which labels do not
     Image.fromarray(pixels if mode == "RGBA" else pixels[..., :3]).convert(mode).save(tmp_path / "image.png", exif=exif)
-    loaded = LoadImageFromFile(**{name: value for name, value in step.items() if name != "type"})(
+    loaded = LoadPicture(**{name: value for name, value in step.items() if name != "type"})(
         {"img_path": str(tmp_path / "image.png")}
     )["img"]
     with Image.open(tmp_path / "image.png") as image:
