@@ -5,16 +5,19 @@ files of this package, which carry the sizes of their network. All are loaded st
 """
 
 from .download import download_checkpoint
-from .load import PATH_VARIABLE, load_sam3
+from .load import DEMO_NAME, DEMO_NOTE, PATH_VARIABLE, is_demo, load_sam3
 from .manage import CheckpointInfo, checkpoint_hash, convert_checkpoint, inspect_checkpoint, verify_checkpoint
 
 __all__ = [
+    "DEMO_NAME",
+    "DEMO_NOTE",
     "PATH_VARIABLE",
     "CheckpointInfo",
     "checkpoint_hash",
     "convert_checkpoint",
     "download_checkpoint",
     "inspect_checkpoint",
+    "is_demo",
     "load_sam3",
     "verify_checkpoint",
 ]

@@ -18,6 +18,9 @@ from .matching import Match, match_network, naming_of, read_tensor
 from .sizes import config_of
 
 PATH_VARIABLE = "SEGEARTH_OV3_CHECKPOINT"
+DEMO_NAME = "demo"
+DEMO_NOTE = "the demo checkpoint is for trying out and testing, not for maps"
+_DEMO_FILE = Path(__file__).parents[1] / "demo" / "demo.safetensors"
 COMPUTE_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 logger = logging.getLogger(__name__)
@@ -37,8 +40,9 @@ def load_sam3(
 
     Args:
         path: File, index of a sharded checkpoint, or folder with either: Meta's `sam3.pt`, Hugging Face's
-            `model.safetensors`, or a file of this package. None takes the environment variable
-            SEGEARTH_OV3_CHECKPOINT; the working directory is never searched.
+            `model.safetensors`, or a file of this package; "demo" is the small model inside this package, for trying
+            out and testing, not for maps. None takes the environment variable SEGEARTH_OV3_CHECKPOINT; the working
+            directory is never searched.
         device: Where the network goes.
         dtype: Compute dtype of the matrix products: float32, bfloat16 or float16. Norms, embeddings and the text
             tower stay float32.
@@ -57,6 +61,8 @@ def load_sam3(
     check_compute_dtype(dtype)
     check_device(device)
     file = open_checkpoint(path)
+    if is_demo(path):
+        logger.warning("Note: %s.", DEMO_NOTE)
     naming = naming_of(file)
     model = build_sam3(config or config_of(file, naming), device="meta")
     match = match_model(file, naming, model)
@@ -75,7 +81,7 @@ def open_checkpoint(path: str | Path | None) -> CheckpointFile:
     """Open a checkpoint without reading its tensors.
 
     Args:
-        path: File or folder; None takes the environment variable SEGEARTH_OV3_CHECKPOINT.
+        path: File, folder or "demo"; None takes the environment variable SEGEARTH_OV3_CHECKPOINT.
 
     Returns:
         The file.
@@ -87,9 +93,17 @@ def open_checkpoint(path: str | Path | None) -> CheckpointFile:
     if not chosen:
         raise CheckpointError(
             f"no checkpoint given: pass a path or set {PATH_VARIABLE}; SAM 3's weights are gated: ask for access on "
-            f"the page of facebook/sam3 on Hugging Face, then run `segearth-ov3 checkpoint download`"
+            f"the page of facebook/sam3 on Hugging Face, then run `segearth-ov3 checkpoint download`; to try the "
+            f"toolkit without them, use --checkpoint {DEMO_NAME}"
         )
+    if is_demo(chosen):
+        return open_checkpoint_file(_DEMO_FILE)
     return open_checkpoint_file(find_checkpoint_file(Path(chosen).expanduser()))
+
+
+def is_demo(path: str | Path | None) -> bool:
+    """Whether a path, or what stands for it in the environment, is the name of the model inside this package."""
+    return str(path if path is not None else os.environ.get(PATH_VARIABLE)) == DEMO_NAME
 
 
 def match_model(file: CheckpointFile, naming: Naming, model: Sam3) -> Match:

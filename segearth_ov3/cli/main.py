@@ -26,6 +26,7 @@ class _Command(NamedTuple):
 
 
 COMMANDS = {
+    "demo": _Command("segearth_ov3.cli.demo:demo", "Segment a generated scene with the small model inside."),
     "segment": _Command("segearth_ov3.cli.segment:segment", "Label every pixel of a GeoTIFF with a class."),
     "checkpoint": _Command("segearth_ov3.cli.checkpoint:checkpoint", "Inspect, verify, convert or download weights."),
 }
@@ -80,7 +81,8 @@ def main(debug: bool) -> None:
     """Label remote-sensing images with classes given in words, by SAM 3, without training.
 
     \b
-    Example:
+    Examples:
+      segearth-ov3 demo
       segearth-ov3 segment scene.tif classes.tif --classes "background; building,house; road; water"
     """
 

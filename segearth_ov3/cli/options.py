@@ -97,6 +97,10 @@ class ModelOptions:
     @property
     def checkpoint_name(self) -> str | None:
         """File or folder name of the weights, without where they lie on this machine."""
+        from ..checkpoints import DEMO_NAME, DEMO_NOTE, is_demo
+
+        if is_demo(self.checkpoint):
+            return f"{DEMO_NAME} ({DEMO_NOTE})"
         return None if self.checkpoint is None else Path(self.checkpoint).name
 
 
@@ -134,7 +138,7 @@ def model_options(command: CommandT) -> CommandT:
             metavar="PATH",
             envvar="SEGEARTH_OV3_CHECKPOINT",
             show_envvar=True,
-            help="Weights of SAM 3: sam3.pt, safetensors, or a folder with them.",
+            help="Weights of SAM 3: sam3.pt, safetensors, or a folder with them; demo: the small model inside.",
         ),
         "device": click.option(
             "--device",

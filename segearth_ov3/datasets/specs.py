@@ -6,6 +6,7 @@ released with its settings, one pair per set.
 
 from __future__ import annotations
 
+from ..demo.materials import SCENE_CLASSES, SCENE_COLORS
 from .spec import DatasetSpec, PublishedScore
 
 _OV3 = "SegEarth-OV3"
@@ -126,4 +127,24 @@ DUBAI = DatasetSpec(
     homepage="https://www.kaggle.com/datasets/humansintheloop/semantic-segmentation-of-aerial-imagery",
 )
 
-SPECS: dict[str, DatasetSpec] = {spec.name: spec for spec in (LOVEDA, POTSDAM, VAIHINGEN, DUBAI)}
+DEMO = DatasetSpec(
+    name="demo",
+    title="Generated scenes",
+    classes=SCENE_CLASSES,
+    palette=SCENE_COLORS,
+    root="demo_scenes",
+    image_dir="images",
+    label_dir="labels",
+    image_suffix=".png",
+    label_suffix=".png",
+    reduce_zero_label=False,
+    background=None,
+    vocabulary="demo.txt",
+    prob_threshold=0.0,
+    confidence_threshold=0.3,
+    items=40,
+    licence="Apache-2.0",
+    homepage="segearth_ov3.demo.scenes (made on first use)",
+)
+
+SPECS: dict[str, DatasetSpec] = {spec.name: spec for spec in (LOVEDA, POTSDAM, VAIHINGEN, DUBAI, DEMO)}

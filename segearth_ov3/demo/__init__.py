@@ -1,1 +1,1 @@
-"""Generated aerial scenes with exact labels; `scenes` has the public functions."""
+"""Generated aerial scenes with exact labels, and the small demo checkpoint that is trained on them."""

@@ -1,7 +1,7 @@
 """The toolkit inside mmsegmentation: importing this package registers its classes there.
 
 A configuration names it in `custom_imports`; then the types `SegEarthOV3Segmentor`, `SegEarthOV3DataPreprocessor`,
-`DubaiAerialDataset`, `LoadColorAnnotations`, `LoadPicture`, `LoadLabels`, `ConfusionMetric`, `ResultsHook`,
+`DubaiAerialDataset`, `GeneratedScenesDataset`, `LoadColorAnnotations`, `LoadPicture`, `LoadLabels`, `ConfusionMetric`, `ResultsHook`,
 `SavePredictionsHook`, `PicturesHook`, `ProgressHook` and `InferenceWrapper` are known to mmengine. This is the only
 package that imports mmseg, mmengine or mmcv.
 """
@@ -10,6 +10,6 @@ from . import mmcv_ops
 
 mmcv_ops.install()  # before anything that imports mmseg.models
 
-from . import datasets, hooks, loading, metrics, segmentor  # noqa: E402
+from . import datasets, generated_scenes, hooks, loading, metrics, segmentor  # noqa: E402
 
-__all__ = ["datasets", "hooks", "loading", "metrics", "mmcv_ops", "segmentor"]
+__all__ = ["datasets", "generated_scenes", "hooks", "loading", "metrics", "mmcv_ops", "segmentor"]

@@ -1,0 +1,11 @@
+_base_ = 'default_runtime.py'
+
+dataset_name = 'demo'
+test_dataloader = dict(
+    dataset=dict(
+        type='GeneratedScenesDataset',
+        data_root='data/demo_scenes',  # filled on first use
+        data_prefix=dict(img_path='images', seg_map_path='labels'),
+        count=40,
+        side=448,
+        first_seed=1000000))

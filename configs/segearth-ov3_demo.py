@@ -1,0 +1,12 @@
+# Generated scenes: 40 images of 448 x 448 with exact labels, 8 classes, and the small model inside the package.
+#
+# Command:    python tools/test.py configs/segearth-ov3_demo.py
+# Data:       made on first use in data/demo_scenes; elsewhere: --data-root DIR
+# Published:  none; the figure to expect is in segearth_ov3/demo/demo.md
+# Thresholds: prob 0 (every pixel gets its best class), conf 0.3
+# Comparable: with itself only: a check that everything works, for trying out and testing.
+_base_ = '_base_/demo.py'
+
+model = dict(
+    checkpoint='demo',
+    vocabulary='{{ fileDirname }}/vocab/demo.txt', background=None, prob_threshold=0.0, confidence_threshold=0.3)
