@@ -44,12 +44,15 @@ class DecoderOutput(NamedTuple):
         boxes: Boxes entering each layer, then the final ones: (P or 1, Q, 4) as (cx, cy, w, h).
         queries: Normalised queries of the last layer (P, Q, D).
         presence_logits: (P,), not clamped.
+        importance: How much the queries attend to each image token, mean over layers, heads and queries (P, g*g),
+            sums to 1; None unless asked for.
     """
 
     tokens: tuple[Tensor, ...]
     boxes: tuple[Tensor, ...]
     queries: Tensor
     presence_logits: Tensor
+    importance: Tensor | None = None
 
 
 def inverse_sigmoid(probs: Tensor, eps: float = 1e-3) -> Tensor:
@@ -97,7 +100,8 @@ class DecoderLayer(nn.Module):
         prompt: Prompt,
         memory: Tensor,
         memory_keys: Tensor,
-    ) -> Tensor:
+        with_importance: bool = False,
+    ) -> tuple[Tensor, Tensor | None]:
         """The rest of the layer, for P prompts.
 
         Args:
@@ -107,9 +111,10 @@ class DecoderLayer(nn.Module):
             prompt: P prompts.
             memory: (P, g*g, D).
             memory_keys: Memory plus its sine code (P, g*g, D).
+            with_importance: Return the second result too.
 
         Returns:
-            (P, 1 + Q, D).
+            Tokens (P, 1 + Q, D), and how much the queries attend to each image token (P, g*g) or None.
         """
         k, v = self.ca_text.project(prompt.tokens, "kv")
         text_queries = text_queries.expand(len(k), *text_queries.shape[1:])
@@ -117,8 +122,22 @@ class DecoderLayer(nn.Module):
         (q,) = self.cross_attn.project(tokens + positions, "q")
         (k,) = self.cross_attn.project(memory_keys, "k")
         (v,) = self.cross_attn.project(memory, "v")
+        importance = self._importance(q, k, bias) if with_importance else None
         tokens = self.norm1(tokens + self.cross_attn.attend(q, k, v, bias))
-        return self.norm3(tokens + self.linear2(F.relu(self.linear1(tokens))))
+        return self.norm3(tokens + self.linear2(F.relu(self.linear1(tokens)))), importance
+
+    def _importance(self, q: Tensor, k: Tensor, bias: Tensor) -> Tensor:
+        """Attention of the queries to the image tokens, mean over heads and queries (P, g*g).
+
+        The presence token in front is left out: it asks about the whole image and has no box, hence no bias, so its
+        attention does not point at objects.
+        """
+        importance = torch.empty(len(k), k.shape[-2], dtype=torch.float32, device=k.device)
+        bias = bias[:, :, 1:].expand(len(k), -1, -1, -1)
+        for row in range(len(k)):  # at full size the weights of one prompt and layer take 33 MB
+            weights = self.cross_attn.weights(q[row, :, 1:], k[row], bias[row])  # (heads, Q, g*g)
+            importance[row] = weights.mean((0, 1))
+        return importance
 
 
 class Decoder(nn.Module):
@@ -181,32 +200,38 @@ class Decoder(nn.Module):
         tokens, text_queries = self.layers[0].read_tokens(tokens, positions)
         return DecoderStart(tokens, text_queries, positions, bias, boxes)
 
-    def forward(self, memory: Tensor, memory_positions: Tensor, prompt: Prompt) -> DecoderOutput:
+    def forward(
+        self, memory: Tensor, memory_positions: Tensor, prompt: Prompt, *, with_importance: bool = False
+    ) -> DecoderOutput:
         """Decode the memories of P prompts.
 
         Args:
             memory: (P, g*g, D).
             memory_positions: Sine code of the memory's map (g*g, D).
             prompt: P prompts.
+            with_importance: Compute `DecoderOutput.importance`; changes nothing else, to the last bit.
 
         Returns:
             State after every layer.
         """
         memory_keys = memory + memory_positions
         tokens, text_queries, positions, bias, boxes = self.start()
-        all_tokens, all_boxes = [], [boxes]
+        all_tokens, all_boxes, importances = [], [boxes], []
         for index, layer in enumerate(self.layers):
             if index > 0:
                 positions, bias = self._box_terms(boxes)
                 tokens, text_queries = layer.read_tokens(tokens, positions)
-            tokens = layer.read_prompt_and_memory(
-                tokens, text_queries, positions, bias, prompt, memory, memory_keys
+            tokens, importance = layer.read_prompt_and_memory(
+                tokens, text_queries, positions, bias, prompt, memory, memory_keys, with_importance
             )  # (P, 1 + Q, D)
+            if importance is not None:
+                importances.append(importance)
             queries = self.norm(tokens[:, 1:])
             boxes = (inverse_sigmoid(boxes) + self.bbox_embed(queries)).sigmoid()
             all_tokens.append(tokens)
             all_boxes.append(boxes)
-        return DecoderOutput(tuple(all_tokens), tuple(all_boxes), queries, self.presence_logits(tokens))
+        mean = torch.stack(importances).mean(0) if importances else None  # (P, g*g)
+        return DecoderOutput(tuple(all_tokens), tuple(all_boxes), queries, self.presence_logits(tokens), mean)
 
     def presence_logits(self, tokens: Tensor) -> Tensor:
         """Presence of P prompts from the tokens after a layer: (P, 1 + Q, D) to (P,)."""

@@ -130,6 +130,22 @@ class Attention(nn.Module):
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         return self.out_proj(y.transpose(1, 2).flatten(2))  # (N, n, D)
 
+    @staticmethod
+    def weights(q: Tensor, k: Tensor, bias: Tensor) -> Tensor:
+        """The weights by which `attend` averages the values without ever holding them all.
+
+        Args:
+            q: (..., heads, n, D/heads).
+            k: (..., heads, m, D/heads).
+            bias: Added to the scaled products; broadcasts to (..., heads, n, m).
+
+        Returns:
+            (..., heads, n, m), float32 whatever the compute dtype; sums to 1 over m.
+        """
+        with torch.autocast(q.device.type, enabled=False):
+            products = q.float() @ k.float().transpose(-2, -1)  # (..., heads, n, m)
+            return (products / q.shape[-1] ** 0.5 + bias.float()).softmax(dim=-1)
+
 
 def readable(padding: Tensor) -> Tensor:
     """Attention mask of keys that are not padding.

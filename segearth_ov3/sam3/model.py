@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ..errors import ShapeError
 from ..shapes import check_shape
 from .config import Sam3Config
-from .decoder import Decoder
+from .decoder import Decoder, DecoderOutput
 from .fusion_encoder import FusionEncoder
 from .geometry import GeometryEncoder
 from .layers import Attention, Conv2d, ConvTranspose2d, Linear, to_map, to_tokens
@@ -196,7 +196,26 @@ class Sam3(nn.Module):
         Returns:
             Detection of P prompts.
         """
-        decoded = self.transformer.decoder(to_tokens(memory), self.positions, prompt)
+        return self._detection(self.transformer.decoder(to_tokens(memory), self.positions, prompt), prompt)
+
+    def detect_with_importance(self, memory: Tensor, prompt: Prompt) -> tuple[Detection, Tensor]:
+        """As `detect`, and say which image tokens the object queries looked at.
+
+        Args:
+            memory, prompt: As for `detect`.
+
+        Returns:
+            What `detect` returns, to the last bit, and the importance of every image token (P, g, g): the decoder's
+            attention to the image, mean over layers, heads and object queries (without the presence token), float32,
+            not negative, sums to 1 per prompt.
+        """
+        decoded = self.transformer.decoder(to_tokens(memory), self.positions, prompt, with_importance=True)
+        assert decoded.importance is not None
+        grid = self.config.grid
+        return self._detection(decoded, prompt), decoded.importance.unflatten(1, (grid, grid))
+
+    def _detection(self, decoded: DecoderOutput, prompt: Prompt) -> Detection:
+        """Score the decoder's queries."""
         scores = self.dot_prod_scoring(decoded.queries, prompt)
         return Detection(decoded.presence_logits, scores, decoded.boxes[-1], decoded.queries)
 
