@@ -153,18 +153,18 @@ def make_report(
     known_seconds = [seconds for seconds in image_seconds if seconds is not None]
     return Report(
         dataset=dataset,
-        mIoU=_percent(scores.miou),
-        aAcc=_percent(scores.aacc),
-        mAcc=_percent(scores.macc),
-        mFscore=_percent(scores.mfscore),
-        mFscore_missed_as_zero=_percent(scores.mfscore_missed_as_zero),
+        mIoU=to_percent(scores.miou),
+        aAcc=to_percent(scores.aacc),
+        mAcc=to_percent(scores.macc),
+        mFscore=to_percent(scores.mfscore),
+        mFscore_missed_as_zero=to_percent(scores.mfscore_missed_as_zero),
         per_class=tuple(
             ClassResult(
                 name=name,
-                IoU=_percent(scores.iou[index]),
-                Acc=_percent(scores.acc[index]),
-                Precision=_percent(scores.precision[index]),
-                Fscore=_percent(scores.fscore[index]),
+                IoU=to_percent(scores.iou[index]),
+                Acc=to_percent(scores.acc[index]),
+                Precision=to_percent(scores.precision[index]),
+                Fscore=to_percent(scores.fscore[index]),
                 label_pixels=int(confusion[index].sum()),
                 predicted_pixels=int(confusion[:, index].sum()),
             )
@@ -196,10 +196,7 @@ def to_markdown(report: Report) -> str:
         for entry in report.per_class
     ]
     rows.append(("**mean**", *map(format_score, (report.mIoU, report.mAcc, None, report.mFscore)), ""))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [_row(row, widths) for row in rows]
-    lines.insert(1, "|" + "|".join("-" * (width + 2 - bool(i)) + ":" * bool(i) for i, width in enumerate(widths)) + "|")
-    return "\n".join(lines) + f"\n\n{summary(report)}\n"
+    return f"{markdown_table(rows)}\n\n{summary(report)}\n"
 
 
 def summary(report: Report) -> str:
@@ -212,9 +209,29 @@ def summary(report: Report) -> str:
     )
 
 
+def markdown_table(rows: Sequence[Sequence[str]]) -> str:
+    """Make a table that reads well as plain text too.
+
+    Args:
+        rows: Cells of each line, the heading first. The first column is set to the left, the others to the right.
+
+    Returns:
+        Lines of equal length, without a line break at the end.
+    """
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [_row(row, widths) for row in rows]
+    lines.insert(1, "|" + "|".join("-" * (width + 2 - bool(i)) + ":" * bool(i) for i, width in enumerate(widths)) + "|")
+    return "\n".join(lines)
+
+
 def format_score(percent: float | None) -> str:
     """Two decimals, as the field prints them; a dash where there is no score."""
     return "–" if percent is None else f"{percent:.2f}"
+
+
+def to_percent(fraction: float | np.floating) -> float | None:
+    """A fraction in per cent; None for NaN, which JSON does not have."""
+    return None if math.isnan(fraction) else 100 * float(fraction)
 
 
 def package_versions() -> dict[str, str]:
@@ -242,10 +259,6 @@ def checkout_commit(folder: Path) -> str | None:
     except FileNotFoundError:
         return None
     return result.stdout.strip() or None if result.returncode == 0 else None
-
-
-def _percent(fraction: float | np.floating) -> float | None:
-    return None if math.isnan(fraction) else 100 * float(fraction)
 
 
 def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
