@@ -1,6 +1,6 @@
-# Generated scenes: 40 images of 448 x 448 with exact labels, 8 classes, and the small model inside the package.
+# Generated scenes: 50 images of 504 x 504 with exact labels, 8 classes, and the small model inside the package.
 #
-# Command:    python tools/test.py configs/segearth-ov3_demo.py
+# Command:    python tools/test.py configs/segearth-ov3_demo.py --checkpoint demo
 # Data:       made on first use in data/demo_scenes; elsewhere: --data-root DIR
 # Published:  none; the figure to expect is in segearth_ov3/demo/demo.md
 # Thresholds: prob 0 (every pixel gets its best class), conf 0.3
@@ -9,4 +9,5 @@ _base_ = '_base_/demo.py'
 
 model = dict(
     checkpoint='demo',
-    vocabulary='{{ fileDirname }}/vocab/demo.txt', background=None, prob_threshold=0.0, confidence_threshold=0.3)
+    vocabulary='{{ fileDirname }}/vocab/demo.txt', background=None, prob_threshold=0.0, confidence_threshold=0.3,
+    window=336, stride=168)

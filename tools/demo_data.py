@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,8 +14,9 @@ from demo_losses import Targets
 from scipy import ndimage
 from torch import Tensor
 from torchvision.transforms.v2 import functional as tvf
-from tqdm import trange
+from tqdm import tqdm
 
+from segearth_ov3.demo.scenes import SCENE_CLASSES, demo_resolution, generate_scene
 from segearth_ov3.sam3.outputs import BoxPrompts
 from segearth_ov3.sam3.preprocess import preprocess
 from segearth_ov3.sam3.tokenizer import tokenize
@@ -23,6 +25,9 @@ IGNORE = 255
 SCENE_LABELS = 9  # eight classes, and cars
 PHOTOGRAPH_LABELS = 5
 MAX_INSTANCES = 16  # per prompt, the largest ones
+SCENE_SCALES = (0.8, 1.25)  # of crops to the network's input
+PHOTOGRAPH_SCALES = (0.7, 2.2)  # coarser ground resolution
+RARE_LABEL = SCENE_CLASSES.index("swimming pool")
 MIN_PIXELS = 3  # of an instance, at mask resolution
 
 
@@ -134,34 +139,57 @@ class TrainingData:
         *,
         size: int,
         mask_size: int,
-        photograph_share: float = 0.3,
+        photograph_share: float = 0.2,
     ) -> None:
         self.scenes = scenes
         self.photographs = photographs
         self.size = size
         self.mask_size = mask_size
         self.photograph_share = photograph_share if photographs else 0.0
+        self.with_rare = [scene for scene in scenes if (scene.labels == RARE_LABEL).any()]
 
-    def example(self, rng: np.random.Generator) -> Example:
-        """Draw one example; equal generators give equal examples."""
-        is_photograph = rng.random() < self.photograph_share
-        pool = self.photographs if is_photograph else self.scenes
-        source = pool[rng.integers(len(pool))]
-        image, labels = self._crop(source, rng)
-        pixels = _jitter(preprocess(torch.tensor(image).permute(2, 0, 1), self.size), rng)
-        groups = _draw_groups(source.groups, labels, rng)
+    def crop(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Draw a crop without prompts; equal generators give equal crops.
+
+        Returns:
+            Network input (1, 3, R, R), and classes as in `Example`.
+        """
+        _, labels, pixels, offset = self._draw(rng)
+        return pixels, self._classes(labels, offset)
+
+    def example(self, rng: np.random.Generator, rare_share: float = 0.0) -> Example:
+        """Draw one example, a share of them around the rarest class; equal generators give equal examples."""
+        is_rare = bool(self.with_rare) and rng.random() < rare_share
+        source, labels, pixels, offset = self._draw(rng, is_rare)
+        groups = _draw_groups(source.groups, labels, rng, rarest_first=is_rare)
         words = [str(rng.choice(group.words)) for group in groups]
         ids = torch.cat((tokenize(words), _meaningless_ids(rng)))
         semantic, valid = self._maps(groups, labels)
         targets = _with_instances(semantic, valid)
         ids, boxes, targets = _add_box_prompt(ids, targets, groups, rng)
-        return Example(pixels, ids, boxes, targets, self._classes(labels, SCENE_LABELS if is_photograph else 0))
+        return Example(pixels, ids, boxes, targets, self._classes(labels, offset))
 
-    def _crop(self, source: LabelledImage, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def _draw(self, rng: np.random.Generator, is_rare: bool = False) -> tuple[LabelledImage, np.ndarray, Tensor, int]:
+        """Image, labels of a crop, its network input, and what is added to its labels to make classes."""
+        is_photograph = not is_rare and rng.random() < self.photograph_share
+        pool = self.photographs if is_photograph else self.with_rare if is_rare else self.scenes
+        source = pool[rng.integers(len(pool))]
+        image, labels = self._cut(source, PHOTOGRAPH_SCALES if is_photograph else SCENE_SCALES, rng, is_rare)
+        pixels = _jitter(preprocess(torch.tensor(image).permute(2, 0, 1), self.size), rng)
+        return source, labels, pixels, SCENE_LABELS if is_photograph else 0
+
+    def _cut(
+        self, source: LabelledImage, scales: tuple[float, float], rng: np.random.Generator, is_rare: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
         """A square part of an image, turned and mirrored."""
         height, width = source.labels.shape
-        side = min(int(self.size * np.exp(rng.uniform(np.log(0.7), np.log(2.2)))), height, width)
+        side = min(int(self.size * np.exp(rng.uniform(*np.log(scales)))), height, width)
         row, col = rng.integers(height - side + 1), rng.integers(width - side + 1)
+        if is_rare:  # somewhere around one of its pixels
+            rows, cols = np.nonzero(source.labels == RARE_LABEL)
+            chosen = rng.integers(len(rows))
+            row = int(np.clip(rows[chosen] - rng.integers(side), 0, height - side))
+            col = int(np.clip(cols[chosen] - rng.integers(side), 0, width - side))
         image = source.image[row : row + side, col : col + side]
         labels = source.labels[row : row + side, col : col + side]
         turns, mirrored = int(rng.integers(4)), bool(rng.integers(2))
@@ -198,13 +226,21 @@ def _jitter(pixels: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def _draw_groups(
-    groups: Sequence[WordGroup], labels: np.ndarray, rng: np.random.Generator, most: int = 6
+    groups: Sequence[WordGroup],
+    labels: np.ndarray,
+    rng: np.random.Generator,
+    most: int = 4,
+    *,
+    rarest_first: bool = False,
 ) -> list[WordGroup]:
     """Up to `most` groups, about a third of them absent from the crop."""
     counts = np.bincount(labels.ravel(), minlength=256)
     there = [group for group in groups if counts[list(group.labels)].sum() > 0]
     absent = [group for group in groups if counts[list(group.labels)].sum() == 0]
-    keep = [there[i] for i in rng.permutation(len(there))[: most - min(2, len(absent))]]
+    order = rng.permutation(len(there))
+    if rarest_first:
+        order = np.argsort([counts[list(group.labels)].sum() for group in there], kind="stable")
+    keep = [there[i] for i in order[: most - min(2, len(absent))]]
     keep += [absent[i] for i in rng.permutation(len(absent))[: most - len(keep)][:2]]
     return keep
 
@@ -302,14 +338,16 @@ def load_dubai(folder: Path, *, parts: dict[int, range]) -> list[LabelledImage]:
 
 def make_scenes(count: int, side: int, first_seed: int) -> list[LabelledImage]:
     """Generate scenes of several ground resolutions for training; cars get a label of their own."""
-    from segearth_ov3.demo.scenes import SCENE_CLASSES, generate_scene
+    groups = scene_groups(SCENE_CLASSES, car_label=len(SCENE_CLASSES))
+    seeds = range(first_seed, first_seed + count)
+    with ProcessPoolExecutor() as pool:
+        made = pool.map(_scene_with_cars, [side] * count, seeds, chunksize=8)
+        return [LabelledImage(image, labels, groups) for image, labels in tqdm(made, "scenes", count, unit="scene")]
 
-    car_label = len(SCENE_CLASSES)
-    groups = scene_groups(SCENE_CLASSES, car_label)
-    images = []
-    for seed in trange(first_seed, first_seed + count, desc="scenes", unit="scene"):
-        scene = generate_scene((side, side), seed)
-        labels = scene.labels.copy()
-        labels[np.isin(scene.instances, scene.instance_ids("car"))] = car_label
-        images.append(LabelledImage(scene.image, labels, groups))
-    return images
+
+def _scene_with_cars(side: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Image and labels of a training scene."""
+    scene = generate_scene((side, side), seed, res_m=demo_resolution(seed))
+    labels = scene.labels.copy()
+    labels[np.isin(scene.instances, scene.instance_ids("car"))] = len(SCENE_CLASSES)
+    return scene.image, labels

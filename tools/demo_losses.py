@@ -95,7 +95,9 @@ def match(scores: Tensor, boxes: Tensor, mask_logits: Tensor, true_boxes: Tensor
     return torch.as_tensor(queries[instances.argsort()], dtype=torch.int64, device=scores.device)
 
 
-def instance_loss(score_logits: Tensor, boxes: Tensor, mask_logits: Tensor, targets: Targets) -> Tensor:
+def instance_loss(
+    score_logits: Tensor, boxes: Tensor, mask_logits: Tensor, targets: Targets, *, gamma: float = 2.0
+) -> Tensor:
     """Set loss of all prompts.
 
     Args:
@@ -103,6 +105,7 @@ def instance_loss(score_logits: Tensor, boxes: Tensor, mask_logits: Tensor, targ
         boxes: (P, Q, 4).
         mask_logits: (P, Q, h, w).
         targets: K instances in all; prompts that are absent teach presence only.
+        gamma: Exponent of the focal loss of scores.
 
     Returns:
         Scalar.
@@ -122,7 +125,7 @@ def instance_loss(score_logits: Tensor, boxes: Tensor, mask_logits: Tensor, targ
     query_index = torch.cat(chosen)  # (K,), instances are ordered by prompt
     count = len(query_index)
     asked = targets.present.bool()
-    focal = sigmoid_focal_loss(score_logits[asked], wanted[asked], alpha=0.5, reduction="sum") / count
+    focal = sigmoid_focal_loss(score_logits[asked], wanted[asked], alpha=0.5, gamma=gamma, reduction="sum") / count
 
     found_boxes = boxes[targets.prompt_index, query_index]
     found_masks = mask_logits[targets.prompt_index, query_index]

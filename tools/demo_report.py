@@ -18,7 +18,10 @@ from tqdm import tqdm
 
 from segearth_ov3.checkpoints import load_sam3
 from segearth_ov3.checkpoints.sizes import config_metadata
-from segearth_ov3.demo.scenes import SCENE_CLASSES, generate_scene
+from segearth_ov3.demo.scenes import DEMO_RES_RANGE_M, SCENE_CLASSES, demo_resolution, generate_scene
+from segearth_ov3.engine.predictor import VariantPredictor
+from segearth_ov3.engine.scores import FusionSettings
+from segearth_ov3.engine.variants import Variant
 from segearth_ov3.metrics.confusion import compute_scores, confusion_matrix
 from segearth_ov3.sam3.model import Sam3
 from segearth_ov3.sam3.preprocess import preprocess
@@ -26,8 +29,10 @@ from segearth_ov3.segmenter import Segmenter
 from segearth_ov3.vocabulary import Vocabulary
 
 UNSEEN_SEED = 1_000_000
-UNSEEN_SCENES = 40
-SCENE_SIDE = 448
+CONFIDENCE_THRESHOLD = 0.3
+UNSEEN_SCENES = 50
+SCENE_SIDE = 504
+SCENE_WINDOW = {"window": 336, "stride": 168}
 DUBAI_CLASSES = "building,house; land,sand,unpaved ground; road; vegetation; water"
 DUBAI_WINDOW = 504  # pixels; larger windows show the network too little of a house
 SWITCHES: dict[str, dict[str, bool]] = {
@@ -40,31 +45,40 @@ SWITCHES: dict[str, dict[str, bool]] = {
 
 def unseen_scenes(count: int = UNSEEN_SCENES) -> list[LabelledImage]:
     """Generated scenes whose seeds are not among those of the training."""
-    scenes = (generate_scene((SCENE_SIDE, SCENE_SIDE), UNSEEN_SEED + number) for number in range(count))
+    seeds = range(UNSEEN_SEED, UNSEEN_SEED + count)
+    scenes = (generate_scene((SCENE_SIDE, SCENE_SIDE), seed, res_m=demo_resolution(seed)) for seed in seeds)
     return [LabelledImage(scene.image, scene.labels, ()) for scene in scenes]
 
 
-def measure(model: Sam3, images: Sequence[LabelledImage], classes: str, **settings: Any) -> dict[str, Any]:
-    """mIoU and IoU per class of the toolkit's own Segmenter, every pixel labelled."""
+def measure(
+    model: Sam3, images: Sequence[LabelledImage], classes: str, switches: dict[str, dict[str, bool]], **windows: int
+) -> dict[str, dict[str, Any]]:
+    """mIoU and IoU per class for each setting of the score fusion, in one pass; every pixel is labelled."""
     vocabulary = Vocabulary.from_text(classes, background=None)
-    segmenter = Segmenter(model, vocabulary, confidence_threshold=0.3, **settings)
-    total = np.zeros((len(vocabulary), len(vocabulary)), dtype=np.int64)
+    settings = FusionSettings(confidence_threshold=CONFIDENCE_THRESHOLD)
+    variants = [Variant(dataclasses.replace(settings, **off)) for off in switches.values()]
+    predictor = VariantPredictor(model, vocabulary, variants, **windows)
+    totals = np.zeros((len(variants), len(vocabulary), len(vocabulary)), dtype=np.int64)
     for image in tqdm(images, leave=False, unit="image"):
-        prediction = segmenter.predict_labels(image.image).numpy()
-        total += confusion_matrix(image.labels, prediction, len(vocabulary))
-    scores = compute_scores(total)
-    return {"mIoU": scores.miou, "IoU": dict(zip(vocabulary.class_names, scores.iou.tolist()))}
+        for total, labels in zip(totals, predictor.labels(image.image).numpy()):
+            total += confusion_matrix(image.labels, labels, len(vocabulary))
+    results = {}
+    for name, scores in zip(switches, map(compute_scores, totals)):
+        results[name] = {"mIoU": scores.miou, "IoU": dict(zip(vocabulary.class_names, scores.iou.tolist()))}
+    return results
 
 
 def presence_auc(model: Sam3, scenes: Sequence[LabelledImage]) -> float:
     """Area under the ROC curve of presence: does a class that is in the scene get more of it than one that is not?"""
     text = model.encode_text(SCENE_CLASSES)
     presence, truth = [], []
+    side = model.config.image_size
     for scene in scenes:
-        image = model.encode_image(preprocess(torch.from_numpy(scene.image).permute(2, 0, 1), model.config.image_size))
+        pixels, labels = scene.image[:side, :side], scene.labels[:side, :side]
+        image = model.encode_image(preprocess(torch.from_numpy(pixels).permute(2, 0, 1), side))
         prompt = model.prompt(image, text)
         presence.append(model.detect(model.fuse(image, prompt), prompt).presence_logits.numpy())
-        truth.append(np.bincount(scene.labels.ravel(), minlength=len(SCENE_CLASSES)) > 0)
+        truth.append(np.bincount(labels.ravel(), minlength=len(SCENE_CLASSES)) > 0)
     there = np.concatenate(truth)
     ranks = rankdata(np.concatenate(presence))
     hits, misses = int(there.sum()), int((~there).sum())
@@ -73,7 +87,8 @@ def presence_auc(model: Sam3, scenes: Sequence[LabelledImage]) -> float:
 
 def share_of_unknown_word(model: Sam3, scenes: Sequence[LabelledImage], word: str = "runway") -> float:
     """Share of pixels with a score of at least 0.5 for a word that was never trained."""
-    segmenter = Segmenter(model, Vocabulary.from_text(word, background=None), confidence_threshold=0.3)
+    vocabulary = Vocabulary.from_text(word, background=None)
+    segmenter = Segmenter(model, vocabulary, confidence_threshold=CONFIDENCE_THRESHOLD, **SCENE_WINDOW)
     return float(np.mean([(segmenter(scene.image).scores[0] >= 0.5).float().mean() for scene in scenes]))
 
 
@@ -81,9 +96,7 @@ def figures(model: Sam3, dubai: Path | None) -> dict[str, Any]:
     """Everything the model card reports."""
     scenes = unseen_scenes()
     classes = ";".join(SCENE_CLASSES)
-    results: dict[str, Any] = {
-        "scenes": {name: measure(model, scenes, classes, **off) for name, off in SWITCHES.items()}
-    }
+    results: dict[str, Any] = {"scenes": measure(model, scenes, classes, SWITCHES, **SCENE_WINDOW)}
     results["presence AUC on scenes"] = presence_auc(model, scenes)
     results["share of pixels called runway"] = share_of_unknown_word(model, scenes)
     if dubai is not None:
@@ -91,11 +104,14 @@ def figures(model: Sam3, dubai: Path | None) -> dict[str, Any]:
         parts["Dubai, unseen tile 7"] = {7: range(1, 10)}
         for name, tiles in parts.items():
             images = load_dubai(dubai, parts=tiles)
-            results[name] = measure(model, images, DUBAI_CLASSES, window=DUBAI_WINDOW, stride=DUBAI_WINDOW * 3 // 4)
+            windows = {"window": DUBAI_WINDOW, "stride": DUBAI_WINDOW * 3 // 4}
+            results[name] = measure(model, images, DUBAI_CLASSES, {"fused": {}}, **windows)["fused"]
     return results
 
 
-def write_result(model: Sam3, folder: Path, recipe: Any, steps_done: int, dubai: Path | None) -> None:
+def write_result(
+    model: Sam3, folder: Path, recipe: Any, steps_done: int, dubai: Path | None, remark: str | None = None
+) -> None:
     """Write `demo.safetensors`, `demo.json` and the model card `demo.md`; figures are those of the written file."""
     weights = {key: value.to(torch.float16).contiguous() for key, value in model.state_dict().items()}
     path = folder / "demo.safetensors"
@@ -104,6 +120,8 @@ def write_result(model: Sam3, folder: Path, recipe: Any, steps_done: int, dubai:
     (folder / "demo.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     size_mb = path.stat().st_size / 1e6
     card = model_card(results, recipe, steps_done, sum(p.numel() for p in model.parameters()), size_mb, dubai)
+    if remark:
+        card += f"\n{remark}\n"
     (folder / "demo.md").write_text(card, encoding="utf-8")
     print(card)
 
@@ -113,6 +131,7 @@ def model_card(
 ) -> str:
     """The model card as Markdown, made from the figures."""
     photographs = "; Dubai aerial imagery (Humans in the Loop, CC0 1.0), tiles 1, 2, 5, parts 1-7" if dubai else ""
+    low, high = DEMO_RES_RANGE_M
     lines = [
         "# Demo checkpoint",
         "",
@@ -120,11 +139,14 @@ def model_card(
         "from nothing by `tools/train_demo.py`; no weight of SAM 3 is in it.",
         "",
         f"- Parameters: {parameters / 1e6:.2f} M, {size_mb:.1f} MB in half precision",
-        f"- Data: {recipe.scenes} generated scenes of {recipe.scene_side}² pixels{photographs}",
-        f"- Steps: {steps_done} of {recipe.batch} crops; {json.dumps(dataclasses.asdict(recipe))}",
+        f"- Data: {recipe.scenes} generated scenes of {recipe.scene_side}² pixels at {low} to {high} m{photographs}",
+        f"- Steps: {steps_done}, the first {recipe.classify.steps} without prompts; seed {recipe.seed}",
+        f"- Recipe: `{json.dumps(dataclasses.asdict(recipe))}`",
         f"- Date: {date.today().isoformat()}. Licence: Apache-2.0, like the toolkit",
         "",
-        "Figures on images that were not trained on, by the toolkit's own `Segmenter`, every pixel labelled:",
+        "Figures on images that were not trained on, by the toolkit's own `Segmenter`, every pixel labelled,",
+        f"confidence threshold {CONFIDENCE_THRESHOLD}; scenes of {SCENE_SIDE}² pixels in windows of "
+        f"{SCENE_WINDOW['window']} with step {SCENE_WINDOW['stride']}:",
         "",
         "| images | variant | mIoU | IoU per class |",
         "|---|---|---|---|",

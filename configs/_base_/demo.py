@@ -6,6 +6,6 @@ test_dataloader = dict(
         type='GeneratedScenesDataset',
         data_root='data/demo_scenes',  # filled on first use
         data_prefix=dict(img_path='images', seg_map_path='labels'),
-        count=40,
-        side=448,
+        count=50,
+        side=504,
         first_seed=1000000))

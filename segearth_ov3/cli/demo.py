@@ -12,7 +12,7 @@ from .options import DeviceType, overwrite_option, resolve_device
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-WINDOW_PX, STRIDE_PX = 448, 336
+WINDOW_PX, STRIDE_PX = 336, 168
 CONFIDENCE_THRESHOLD = 0.3
 
 
@@ -46,14 +46,14 @@ def demo(out: str, size: int, seed: int, device: str, overwrite: bool, quiet: bo
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     from ..checkpoints import DEMO_NAME
-    from ..demo.scenes import SCENE_CLASSES, SCENE_COLORS, generate_scene, write_scene
+    from ..demo.scenes import SCENE_CLASSES, SCENE_COLORS, demo_resolution, generate_scene, write_scene
     from ..geo.scene import check_scene, segment_scene
     from ..segmenter import Segmenter
     from ..vocabulary import Vocabulary
     from .options import ModelOptions
     from .segment import format_report, provenance, with_progress
 
-    scene = generate_scene((size, size), seed)
+    scene = generate_scene((size, size), seed, res_m=demo_resolution(seed))
     source, target, overlay = folder / "scene.tif", folder / "classes.tif", folder / "overlay.png"
     write_scene(scene, source, folder / "truth.tif", overwrite=overwrite)
     check_scene(source, target, overlay=overlay, overwrite=overwrite)

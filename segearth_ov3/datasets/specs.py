@@ -142,9 +142,9 @@ DEMO = DatasetSpec(
     vocabulary="demo.txt",
     prob_threshold=0.0,
     confidence_threshold=0.3,
-    items=40,
+    items=50,
     licence="Apache-2.0",
-    homepage="segearth_ov3.demo.scenes (made on first use)",
+    homepage="made on first use by segearth_ov3.demo.scenes",
 )
 
 SPECS: dict[str, DatasetSpec] = {spec.name: spec for spec in (LOVEDA, POTSDAM, VAIHINGEN, DUBAI, DEMO)}

@@ -33,13 +33,16 @@ from .terrain import THEMES
 SCENE_THEMES = tuple(THEMES)
 MIN_SIDE_PX, MAX_SIDE_PX = 32, 10_000
 RES_RANGE_M = (0.1, 2.0)
+DEMO_RES_RANGE_M = (0.15, 0.35)  # what the demo model is trained and measured at
 
 __all__ = [
+    "DEMO_RES_RANGE_M",
     "INSTANCE_CLASSES",
     "SCENE_CLASSES",
     "SCENE_COLORS",
     "SCENE_THEMES",
     "Scene",
+    "demo_resolution",
     "generate_scene",
     "write_scene",
 ]
@@ -114,6 +117,12 @@ def generate_scene(
     image, labels, instances = render(plan)
     classes = _number_visible(instances, plan)
     return Scene(image, labels, instances, classes, plan.res_m)
+
+
+def demo_resolution(seed: int) -> float:
+    """Metres per pixel of the scenes that the demo model is trained and measured on; depends on the seed alone."""
+    rng = np.random.default_rng([seed, 99])
+    return float(np.exp(rng.uniform(*np.log(DEMO_RES_RANGE_M))))
 
 
 def _number_visible(numbers: NDArray[np.int32], plan: Plan) -> NDArray[np.uint8]:

@@ -19,7 +19,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from ..datasets import SPECS
-from ..demo.scenes import generate_scene
+from ..demo.scenes import demo_resolution, generate_scene
 from ..errors import DatasetError
 from ..geo.output import replace_when_complete
 
@@ -43,7 +43,7 @@ class GeneratedScenesDataset(BaseSegDataset):
         "palette": [list(color) for color in SPECS["demo"].palette],
     }
 
-    def __init__(self, count: int = 40, side: int = 448, first_seed: int = 1_000_000, **kwargs: Any) -> None:
+    def __init__(self, count: int = 50, side: int = 504, first_seed: int = 1_000_000, **kwargs: Any) -> None:
         self.count = count
         self.side = side
         self.first_seed = first_seed
@@ -77,7 +77,7 @@ def make_scene_folder(folder: Path, count: int, side: int, first_seed: int) -> N
         partial.write_text(json.dumps(settings) + "\n", encoding="utf-8")
     seeds = [seed for seed in range(first_seed, first_seed + count) if not _paths(folder, seed)[1].exists()]
     for seed in tqdm(seeds, desc="making scenes", unit="scene", disable=not seeds):
-        scene = generate_scene((side, side), seed)
+        scene = generate_scene((side, side), seed, res_m=demo_resolution(seed))
         for path, content in zip(_paths(folder, seed), (scene.image, scene.labels)):  # labels last: they mark the end
             _write_png(path, content)
 
