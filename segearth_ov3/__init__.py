@@ -18,11 +18,13 @@ from .version import __version__
 if TYPE_CHECKING:
     from .checkpoints import load_sam3
     from .geo.scene import segment_scene
+    from .refiners import REFINERS
     from .sam3.config import Sam3Config
     from .segmenter import Segmentation, Segmenter
     from .vocabulary import Vocabulary
 
 __all__ = [
+    "REFINERS",
     "Sam3Config",
     "Segmentation",
     "Segmenter",
@@ -33,6 +35,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "REFINERS": ".refiners",
     "Sam3Config": ".sam3.config",
     "Segmentation": ".segmenter",
     "Segmenter": ".segmenter",

@@ -45,24 +45,40 @@ class FakeSam3:
         self.calls: Counter[str] = Counter()
         self._presence = {_mark(text.encode()): logit for text, logit in (presence_logits or {}).items()}
 
-    def encode_image(self, pixels: Tensor) -> ImageFeatures:
-        side, g, dim = self.config.image_size, self.config.grid, self.config.dim
-        batch = len(pixels)
-        assert pixels.shape == (batch, 3, side, side)
+    def encode_trunk(self, pixels: Tensor) -> Tensor:
+        side = self.config.image_size
+        assert pixels.shape == (len(pixels), 3, side, side)
         assert pixels.dtype == torch.float32
-        self.calls["images encoded"] += batch
-        trunk = torch.zeros(batch, self.config.vit_dim, g, g)
+        self.calls["images encoded"] += len(pixels)
+        trunk = torch.zeros(len(pixels), self.config.vit_dim, self.config.grid, self.config.grid)
         for index, image in enumerate(pixels):
             trunk[index, 0, 0, 0] = _mark(image.contiguous().numpy().tobytes())
-        levels = tuple(torch.zeros(batch, dim, scale * g, scale * g) for scale in (4, 2, 1))
+        return trunk
+
+    def encode_pyramid(self, trunk: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        self.calls["pyramids made"] += len(trunk)
+        g, dim = self.config.grid, self.config.dim
+        fine, middle, coarse = (torch.zeros(len(trunk), dim, scale * g, scale * g) for scale in (4, 2, 1))
+        coarse[:, 0, 0, 0] = trunk[:, 0, 0, 0]
+        return fine, middle, coarse
+
+    def prepare(self, trunk: Tensor, levels: tuple[Tensor, Tensor, Tensor]) -> ImageFeatures:
+        self.calls["images prepared"] += len(trunk)
+        batch, g, dim = len(trunk), self.config.grid, self.config.dim
+        tokens = torch.zeros(batch, g * g, dim)
+        tokens[:, 0, 0] = levels[2][:, 0, 0, 0]
         return ImageFeatures(
             trunk=trunk,
             levels=levels,
             geometry=torch.zeros(batch, 1, dim),
-            fusion_tokens=torch.zeros(batch, g * g, dim),
+            fusion_tokens=tokens,
             fusion_queries=torch.zeros(batch, self.config.heads, g * g, dim // self.config.heads),
             pixel_bases=(torch.zeros(batch, dim, 2 * g, 2 * g), torch.zeros(batch, dim, 4 * g, 4 * g)),
         )
+
+    def encode_image(self, pixels: Tensor) -> ImageFeatures:
+        trunk = self.encode_trunk(pixels)
+        return self.prepare(trunk, self.encode_pyramid(trunk))
 
     def encode_text(self, texts: Sequence[str]) -> TextFeatures:
         self.calls["prompts encoded"] += len(texts)
@@ -84,7 +100,7 @@ class FakeSam3:
         self.calls["prompts fused"] += len(prompt.tokens)
         memory = torch.zeros(len(prompt.tokens), self.config.dim, self.config.grid, self.config.grid)
         memory[:, 0, 0, 0] = prompt.tokens[:, 0, 0]
-        memory[:, 1, 0, 0] = image.trunk[0, 0, 0, 0]
+        memory[:, 1, 0, 0] = image.fusion_tokens[0, 0, 0]
         return memory
 
     def detect(self, memory: Tensor, prompt: Prompt) -> Detection:
@@ -108,7 +124,7 @@ class FakeSam3:
         assert keep.shape == detection.score_logits.shape
         assert torch.equal(memory[:, 0, 0, 0], prompt.tokens[:, 0, 0])
         assert torch.equal(memory[:, 0, 0, 0], detection.queries[:, 0, 0])
-        assert bool((memory[:, 1, 0, 0] == image.trunk[0, 0, 0, 0]).all())
+        assert bool((memory[:, 1, 0, 0] == image.fusion_tokens[0, 0, 0]).all())
         self.calls["segment calls"] += 1
         self.calls["prompts segmented"] += len(memory)
         self.calls["masks made"] += int(keep.sum())

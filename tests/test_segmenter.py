@@ -11,10 +11,15 @@ from fake_model import FakeSam3
 from golden import load_tiny
 from reference_formula import reference_class_scores, reference_labels, reference_prompt_scores, reference_slide
 
-from segearth_ov3.engine.scores import FusionSettings
-from segearth_ov3.errors import OptionError, ShapeError, VocabularyWarning
+from segearth_ov3.engine.scores import FusionSettings, fold_into_classes, kept_queries, prompt_score_maps
+from segearth_ov3.errors import OptionError, ShapeError, UnknownNameError, VocabularyWarning
+from segearth_ov3.refiners.base import RefinerContext
+from segearth_ov3.refiners.graph_laplacian import GraphLaplacian
+from segearth_ov3.refiners.lowpass import Lowpass
+from segearth_ov3.refiners.smoothing import Smoothing
 from segearth_ov3.sam3.config import Sam3Config
 from segearth_ov3.sam3.model import Sam3
+from segearth_ov3.sam3.preprocess import preprocess
 from segearth_ov3.segmenter import Segmenter
 from segearth_ov3.vocabulary import Vocabulary
 
@@ -274,6 +279,85 @@ def test_unknown_option_is_refused() -> None:
         Segmenter(FakeSam3(), Vocabulary.from_text(WORDS), confidence_thresh=0.1)  # type: ignore[call-arg]
 
 
+# ---- refiners
+
+CHAIN = (
+    Smoothing(weight=1.0, at="memory"),
+    Smoothing(weight=2.0, mode="residual", at="trunk"),
+    GraphLaplacian(lam=3.0, at="memory"),
+    Lowpass(radius=2, alpha=1.0, at="pyramid"),
+)
+
+
+def scores_by_hand(model: Sam3, image: np.ndarray, vocabulary: Vocabulary, settings: FusionSettings) -> torch.Tensor:
+    """Class scores with the refiners of `CHAIN`, by the network's steps, all prompts at once."""
+    pixels = preprocess(torch.from_numpy(image).permute(2, 0, 1), model.config.image_size)
+    context = RefinerContext(pixels, prompts=vocabulary.prompts)
+    first, on_trunk, second, on_pyramid = CHAIN
+    trunk = on_trunk(model.encode_trunk(pixels), context)
+    fine, middle, coarse = model.encode_pyramid(trunk)
+    features = model.prepare(trunk, (fine, middle, on_pyramid(coarse, context)))
+    prompt = model.prompt(features, model.encode_text(vocabulary.prompts))
+    memory = second(first(model.fuse(features, prompt), context), context)
+    found = model.detect(memory, prompt)
+    presence = found.presence_logits.sigmoid()
+    scores = found.score_logits.sigmoid() * presence[:, None]
+    masks = model.segment(memory, found, prompt, features, kept_queries(scores, settings))
+    maps = prompt_score_maps(masks, scores, presence, image.shape[:2], settings)
+    classes = torch.zeros(len(vocabulary), *image.shape[:2])
+    return fold_into_classes(classes, enumerate(maps), vocabulary.class_index)
+
+
+def test_refiners_act_at_their_places_in_order(tiny: Sam3) -> None:
+    vocabulary = Vocabulary.from_text(WORDS)
+    image = photo(40, 56)
+    with torch.no_grad():
+        expected = scores_by_hand(tiny, image, vocabulary, FusionSettings(confidence_threshold=0.08))
+    plain = Segmenter(tiny, vocabulary, confidence_threshold=0.08)(image).scores
+    found = Segmenter(tiny, vocabulary, confidence_threshold=0.08, refiners=CHAIN)(image)
+    assert torch.equal(found.scores, expected)
+    assert not torch.allclose(found.scores, plain, atol=1e-3)
+    assert torch.equal(found.labels, found.scores.argmax(0))
+
+
+def test_order_of_refiners_at_one_place_matters(tiny: Sam3) -> None:
+    vocabulary, image = Vocabulary.from_text("background; road"), photo(20, 20)
+    forth, back = (Segmenter(tiny, vocabulary, refiners=chain)(image).scores for chain in (CHAIN, CHAIN[::-1]))
+    assert not torch.equal(forth, back)
+
+
+def test_refiners_may_be_objects_dictionaries_or_texts() -> None:
+    segmenter = Segmenter(
+        FakeSam3(),
+        Vocabulary.from_text(WORDS),
+        refiners=[Smoothing(at="trunk"), {"type": "lowpass", "alpha": 0.5}, "graph_laplacian:lam=0.3"],
+    )
+    assert segmenter.refiners == (Smoothing(at="trunk"), Lowpass(alpha=0.5), GraphLaplacian(lam=0.3))
+
+
+def test_description_names_the_refiners_in_order() -> None:
+    segmenter = Segmenter(FakeSam3(), Vocabulary.from_text(WORDS), refiners=CHAIN)
+    described = json.loads(json.dumps(segmenter.describe()["refiners"]))
+    assert [(each["type"], each["at"]) for each in described] == [
+        ("smoothing", "memory"),
+        ("smoothing", "trunk"),
+        ("graph_laplacian", "memory"),
+        ("lowpass", "pyramid"),
+    ]
+    again = Segmenter(FakeSam3(), Vocabulary.from_text(WORDS), refiners=described)
+    assert again.refiners == CHAIN
+
+
+def test_unknown_refiner_is_told_when_the_segmenter_is_made() -> None:
+    with pytest.raises(UnknownNameError, match="unknown refiner 'blur', known: clip_similarity"):
+        Segmenter(FakeSam3(), Vocabulary.from_text(WORDS), refiners=["blur"])
+
+
+def test_one_refiner_instead_of_a_list_is_told() -> None:
+    with pytest.raises(OptionError, match=r"expected a list of refiners, got one: 'smoothing'; put it into \[ \]"):
+        Segmenter(FakeSam3(), Vocabulary.from_text(WORDS), refiners="smoothing")
+
+
 # ---- vocabulary and provenance
 
 
@@ -305,6 +389,7 @@ def test_description_is_json_and_complete() -> None:
         "use_presence": False,
         "window": 64,
         "stride": 64,
+        "refiners": [],
         "prompt_chunk": 8,
         "device": "cpu",
         "dtype": "float32",

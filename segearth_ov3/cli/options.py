@@ -14,6 +14,7 @@ import click
 if TYPE_CHECKING:
     import torch
 
+    from ..refiners import Refiner
     from ..sam3.model import Sam3
     from ..vocabulary import Vocabulary
 
@@ -187,6 +188,18 @@ def score_options(command: CommandT) -> CommandT:
     return _grouped(command, "scores", _scores_from, options)
 
 
+def refiner_option(command: CommandT) -> CommandT:
+    """Add --refiner as the argument `refiners`, built."""
+    return click.option(
+        "--refiner",
+        "refiners",
+        multiple=True,
+        callback=_refiners_from,
+        metavar="NAME:KEY=VALUE,...",
+        help="Refine the tokens, for example smoothing:weight=0.2,at=memory; repeat for a chain. See docs/refiners.md.",
+    )(command)
+
+
 def overwrite_option(command: CommandT) -> CommandT:
     """Add --overwrite."""
     return click.option("--overwrite", is_flag=True, help="Replace existing output files.")(command)
@@ -239,6 +252,14 @@ def _vocabulary_from(values: Mapping[str, Any]) -> VocabularyOptions:
     background = values["background"]
     chosen = {None: 0, "none": None}.get(background, background)
     return VocabularyOptions(values["classes"], values["vocab"], chosen, background_given=background is not None)
+
+
+def _refiners_from(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[Refiner, ...]:
+    if not values:
+        return ()
+    from ..refiners import build_refiners
+
+    return build_refiners(values)
 
 
 def _scores_from(values: Mapping[str, Any]) -> ScoreOptions:

@@ -15,6 +15,7 @@ from .options import (
     VocabularyOptions,
     model_options,
     overwrite_option,
+    refiner_option,
     score_options,
     vocabulary_options,
 )
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..geo.scene import SceneReport
+    from ..refiners import Refiner
     from ..segmenter import Segmentation, Segmenter
 
 
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 @vocabulary_options
 @model_options
 @score_options
+@refiner_option
 @click.option("--window", type=click.IntRange(min=1), metavar="PX", help="Side of the windows of large images.")
 @click.option("--stride", type=click.IntRange(min=1), metavar="PX", help="Step of the windows [default: --window].")
 @click.option("--confidence", metavar="FILE", help="Also write the best class score, 0 to 1, as a float32 GeoTIFF.")
@@ -45,6 +48,7 @@ def segment(
     vocabulary: VocabularyOptions,
     model: ModelOptions,
     scores: ScoreOptions,
+    refiners: tuple[Refiner, ...],
     window: int | None,
     stride: int | None,
     confidence: str | None,
@@ -64,6 +68,7 @@ def segment(
       segearth-ov3 segment scene.tif classes.tif --vocab classes.txt --background none --overlay classes.png
       segearth-ov3 segment scene.tif classes.tif --vocab classes.txt --prob-threshold 0.3 --confidence sure.tif
       segearth-ov3 segment scene.tif classes.tif --vocab classes.txt --window 1008 --stride 756 --overwrite
+      segearth-ov3 segment scene.tif classes.tif --vocab classes.txt --refiner smoothing:weight=0.2,at=memory
     """
     words = vocabulary.load()
     _check_windows(window, stride)
@@ -77,7 +82,7 @@ def segment(
     network = model.load()
     from ..segmenter import Segmenter
 
-    segmenter = Segmenter(network, words, window=window, stride=stride, **vars(scores))
+    segmenter = Segmenter(network, words, refiners=refiners, window=window, stride=stride, **vars(scores))
     report = segment_scene(
         src,
         dst,

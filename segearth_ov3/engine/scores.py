@@ -42,7 +42,7 @@ class FusionSettings:
         use_presence: Off: σ(presence_p) is 1 in all three places.
 
     Raises:
-        OptionError: A threshold lies outside 0 to 1, or both heads are off.
+        OptionError: A threshold is no number from 0 to 1, a switch is neither True nor False, or both heads are off.
     """
 
     prob_threshold: float = 0.0
@@ -54,8 +54,14 @@ class FusionSettings:
     def __post_init__(self) -> None:
         for name in ("prob_threshold", "confidence_threshold"):
             value = getattr(self, name)
+            # values may come from a command line or a configuration, where a misspelt number is a text
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                raise OptionError(f"expected {name} as a number, got {value!r}")
             if not 0.0 <= value <= 1.0:  # also false for NaN
                 raise OptionError(f"{name} must lie in 0 to 1, got {value}")
+        for name in ("use_semantic", "use_instance", "use_presence"):
+            if not isinstance(getattr(self, name), bool):
+                raise OptionError(f"expected {name} as True or False, got {getattr(self, name)!r}")
         if not (self.use_semantic or self.use_instance):
             raise OptionError(
                 "use_semantic and use_instance are both off, which leaves nothing to score; switch one on"

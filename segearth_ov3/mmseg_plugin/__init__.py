@@ -1,9 +1,9 @@
 """The toolkit inside mmsegmentation: importing this package registers its classes there.
 
 A configuration names it in `custom_imports`; then the types `SegEarthOV3Segmentor`, `SegEarthOV3DataPreprocessor`,
-`DubaiAerialDataset`, `GeneratedScenesDataset`, `LoadColorAnnotations`, `LoadPicture`, `LoadLabels`, `ConfusionMetric`, `ResultsHook`,
-`SavePredictionsHook`, `PicturesHook`, `ProgressHook` and `InferenceWrapper` are known to mmengine. This is the only
-package that imports mmseg, mmengine or mmcv.
+`DubaiAerialDataset`, `GeneratedScenesDataset`, `LoadColorAnnotations`, `LoadPicture`, `LoadLabels`, `ConfusionMetric`,
+`ResultsHook`, `SavePredictionsHook`, `PicturesHook`, `ProgressHook` and `InferenceWrapper` are known to mmengine. This
+is the only package that imports mmseg, mmengine or mmcv.
 """
 
 from . import mmcv_ops

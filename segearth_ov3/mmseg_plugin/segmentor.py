@@ -23,7 +23,9 @@ from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
 from ..checkpoints import PATH_VARIABLE, load_sam3
+from ..engine.scores import FusionSettings
 from ..errors import OptionError, ShapeError
+from ..refiners import RefinerSpec, build_refiners
 from ..segmenter import Segmenter
 from ..vocabulary import Vocabulary
 
@@ -83,6 +85,7 @@ class SegEarthOV3Segmentor(BaseSegmentor):
         vocabulary: Path of a file with one class per line, or the lines themselves (["background", "building,house"]).
         checkpoint: SAM 3 weights; None means the environment variable SEGEARTH_OV3_CHECKPOINT.
         background: Class of pixels where nothing is confident; None gives every pixel its best class.
+        refiners: What refines the tokens, in order: [dict(type="smoothing", weight=0.2, at="memory")].
         prob_threshold, confidence_threshold, use_semantic, use_instance, use_presence, window, stride, prompt_chunk:
             As in `Segmenter`.
         device: Where the network runs ("cpu", "cuda:1"); None means the accelerator if there is one.
@@ -102,6 +105,7 @@ class SegEarthOV3Segmentor(BaseSegmentor):
         vocabulary: str | Path | Sequence[str],
         checkpoint: str | Path | None = None,
         *,
+        refiners: Sequence[RefinerSpec] = (),
         background: int | None = 0,
         prob_threshold: float = 0.0,
         confidence_threshold: float = 0.5,
@@ -119,17 +123,18 @@ class SegEarthOV3Segmentor(BaseSegmentor):
         super().__init__(data_preprocessor=data_preprocessor or SegEarthOV3DataPreprocessor())
         if dtype not in DTYPES:
             raise OptionError(f"expected dtype {', '.join(DTYPES)}, got {dtype!r}")
-        # values may come from a command line, where a misspelt number or truth value is a text
-        _check_numbers(prob_threshold=prob_threshold, confidence_threshold=confidence_threshold)
-        _check_booleans(
-            use_semantic=use_semantic, use_instance=use_instance, use_presence=use_presence, keep_scores=keep_scores
-        )
+        # before the weights, which take long to load
+        FusionSettings(prob_threshold, confidence_threshold, use_semantic, use_instance, use_presence)
+        if not isinstance(keep_scores, bool):
+            raise OptionError(f"expected keep_scores as True or False, got {keep_scores!r}")
         _check_integers(background=background, window=window, stride=stride, prompt_chunk=prompt_chunk)
-        words = read_vocabulary(vocabulary, background)  # before the weights, which take long to load
+        words = read_vocabulary(vocabulary, background)
+        refiners = build_refiners(refiners)
         # not an nn.Module: mmengine moves and wraps the modules of a model, and the network is where it should be
         self.segmenter = Segmenter(
             load_sam3(checkpoint, device=device or get_device(), dtype=DTYPES[dtype]),
             words,
+            refiners=refiners,
             prob_threshold=prob_threshold,
             confidence_threshold=confidence_threshold,
             use_semantic=use_semantic,
@@ -246,18 +251,6 @@ def _check_untouched(image: Tensor, sample: SegDataSample) -> None:
         )
     if sample.metainfo.get("flip"):
         raise OptionError("expected the image as loaded, got a flipped one; leave RandomFlip out of the pipeline")
-
-
-def _check_numbers(**values: object) -> None:
-    for name, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise OptionError(f"expected {name} as a number, got {value!r}")
-
-
-def _check_booleans(**values: object) -> None:
-    for name, value in values.items():
-        if not isinstance(value, bool):
-            raise OptionError(f"expected {name} as True or False, got {value!r}")
 
 
 def _check_integers(**values: object) -> None:

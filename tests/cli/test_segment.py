@@ -25,6 +25,8 @@ from segearth_ov3.cli.main import main
 from segearth_ov3.cli.options import resolve_device, resolve_dtype
 from segearth_ov3.cli.segment import segment
 from segearth_ov3.errors import OptionError
+from segearth_ov3.refiners.lowpass import Lowpass
+from segearth_ov3.refiners.smoothing import Smoothing
 from segearth_ov3.version import __version__
 from segearth_ov3.vocabulary import Vocabulary
 
@@ -184,6 +186,7 @@ DEFAULTS = {
     "use_presence": True,
     "window": None,
     "stride": None,
+    "refiners": (),
 }
 
 
@@ -197,6 +200,11 @@ DEFAULTS = {
         (["--no-instance"], {"use_instance": False}),
         (["--no-presence"], {"use_presence": False}),
         (["--window", "1008", "--stride", "756"], {"window": 1008, "stride": 756}),
+        (["--refiner", "smoothing"], {"refiners": (Smoothing(),)}),
+        (
+            ["--refiner", "smoothing:weight=0.3,at=trunk", "--refiner", "lowpass:alpha=0.5"],
+            {"refiners": (Smoothing(weight=0.3, at="trunk"), Lowpass(alpha=0.5))},
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -260,6 +268,12 @@ def test_wrong_arguments_exit_with_2_and_show_the_usage(
         ({"--confidence": "nowhere/sure.tif"}, "the folder nowhere does not exist"),
         ({"--overlay": "overlay.gif"}, "expected a name that ends with .png"),
         ({"--overlay": "taken.png"}, "taken.png exists; use --overwrite"),
+        ({"--refiner": "smothing"}, "unknown refiner 'smothing', known: clip_similarity, graph_laplacian, lowpass, sm"),
+        ({"--refiner": ""}, "unknown refiner '', known: clip_similarity"),
+        ({"--refiner": "smoothing:0.2"}, "expected name:key=value,key=value, got 'smoothing:0.2'"),
+        ({"--refiner": "smoothing:wieght=0.2"}, "smoothing has no parameter wieght; it has weight, kernel_size, mode"),
+        ({"--refiner": "smoothing:weight=high"}, "weight must be a number from 0 to 10, got 'high'"),
+        ({"--refiner": "smoothing:at=neck"}, "at must be one of trunk, pyramid, memory, got 'neck'"),
     ],
     ids=lambda value: "" if isinstance(value, str) else " ".join(f"{key}={text}" for key, text in value.items()),
 )
@@ -308,6 +322,25 @@ def test_map_equals_what_the_real_segmenter_says(folder: Path, monkeypatch: pyte
         assert np.array_equal(classes.read(1), np.where(valid, labels.numpy(), 255))
         assert np.array_equal(sure.read(1), np.where(valid, scores.amax(0).numpy(), np.nan), equal_nan=True)
         assert json.loads(classes.tags()["SEGEARTH_OV3_WINDOW"]) == 6
+
+
+def test_refiner_acts_and_is_named_in_the_metadata(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = load_tiny()
+    monkeypatch.setattr(segearth_ov3.checkpoints, "load_sam3", lambda path, **options: network)
+    text = "smoothing:weight=0.2,at=memory"
+    result = run(*ARGUMENTS, "--refiner", text, "--confidence", "sure.tif")
+    assert (result.exit_code, result.exception) == (0, None)
+    with rasterio.open("scene.tif") as scene:
+        image, valid = scene.read().transpose(1, 2, 0), scene.read(1) > 0
+    plain, refined = (
+        segearth_ov3.segmenter.Segmenter(network, Vocabulary.from_text(CLASSES), refiners=refiners)(image).scores
+        for refiners in ([], [text])
+    )
+    assert not torch.equal(plain, refined)
+    with rasterio.open("classes.tif") as classes, rasterio.open("sure.tif") as sure:
+        assert np.array_equal(sure.read(1), np.where(valid, refined.amax(0).numpy(), np.nan), equal_nan=True)
+        described = {"type": "smoothing", "weight": 0.2, "kernel_size": 3, "mode": "residual", "at": "memory"}
+        assert json.loads(classes.tags()["SEGEARTH_OV3_REFINERS"]) == [described]
 
 
 def test_examples_in_the_help_run(folder: Path, calls: Calls) -> None:

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from segearth_ov3.checkpoints import inspect_checkpoint, load_sam3
 from segearth_ov3.checkpoints.load import open_checkpoint
 from segearth_ov3.cli.main import main
-from segearth_ov3.demo.scenes import SCENE_CLASSES, Scene, generate_scene, write_scene
+from segearth_ov3.demo.scenes import SCENE_CLASSES, Scene, demo_resolution, generate_scene, write_scene
 from segearth_ov3.metrics.confusion import compute_scores, confusion_matrix
 from segearth_ov3.sam3.config import Sam3Config
 from segearth_ov3.sam3.model import Sam3
@@ -35,7 +35,7 @@ def model() -> Sam3:
 
 @pytest.fixture(scope="module")
 def scenes() -> list[Scene]:
-    return [generate_scene((448, 448), seed) for seed in UNSEEN_SEEDS]
+    return [generate_scene((336, 336), seed, res_m=demo_resolution(seed)) for seed in UNSEEN_SEEDS]
 
 
 def labels_of(model: Sam3, classes: str, **settings: object) -> Callable[[Scene], np.ndarray]:
@@ -62,7 +62,7 @@ def test_unseen_scenes_are_segmented(model: Sam3, scenes: list[Scene]) -> None:
 
 
 def test_segment_command_maps_a_generated_geotiff(tmp_path: Path) -> None:
-    scene = generate_scene((448, 448), UNSEEN_SEEDS[0])
+    scene = generate_scene((336, 336), UNSEEN_SEEDS[0], res_m=demo_resolution(UNSEEN_SEEDS[0]))
     write_scene(scene, tmp_path / "scene.tif", tmp_path / "truth.tif")
     arguments = ["segment", str(tmp_path / "scene.tif"), str(tmp_path / "classes.tif"), "--checkpoint", "demo"]
     options = ["--classes", ";".join(SCENE_CLASSES), "--background", "none", "--confidence-threshold", "0.3"]
@@ -75,7 +75,7 @@ def test_segment_command_maps_a_generated_geotiff(tmp_path: Path) -> None:
 
 
 def test_demo_command_writes_everything(tmp_path: Path) -> None:
-    result = CliRunner().invoke(main, ["demo", "--out", str(tmp_path / "new"), "--size", "448", "--quiet"])
+    result = CliRunner().invoke(main, ["demo", "--out", str(tmp_path / "new"), "--size", "336", "--quiet"])
     assert (result.exit_code, result.exception) == (0, None)
     names = {path.name for path in (tmp_path / "new").iterdir()}
     assert names == {"scene.tif", "truth.tif", "classes.tif", "overlay.png"}
@@ -133,7 +133,7 @@ def test_box_around_one_pool_finds_others_better_than_chance(model: Sam3) -> Non
     """Pixels of the other pools score higher than pixels of anything else in most scenes."""
     better = []
     for seed in range(1_000_000, 1_000_200):
-        scene = generate_scene((448, 448), seed, res_m=0.4, theme=None)
+        scene = generate_scene((336, 336), seed, res_m=0.3)
         numbers = scene.instance_ids("swimming pool")
         sizes = np.bincount(scene.instances.ravel(), minlength=len(scene.instance_classes))[numbers]
         if (sizes > 150).sum() < 3:
@@ -143,7 +143,7 @@ def test_box_around_one_pool_finds_others_better_than_chance(model: Sam3) -> Non
         image = model.encode_image(preprocess(torch.from_numpy(scene.image).permute(2, 0, 1), 336))
         boxes = BoxPrompts(box[None, None], torch.ones(1, 1, dtype=torch.bool), torch.zeros(1, 1, dtype=torch.bool))
         semantic = model.ground(image, model.encode_text(["visual"]), boxes).semantic_logits[:, None]
-        logits = torch.nn.functional.interpolate(semantic, size=(448, 448), mode="bilinear")[0, 0].numpy()
+        logits = torch.nn.functional.interpolate(semantic, size=(336, 336), mode="bilinear")[0, 0].numpy()
         others = np.isin(scene.instances, numbers) & (scene.instances != shown)
         rest = ~np.isin(scene.instances, numbers)
         better.append(logits[others].mean() > logits[rest].mean())

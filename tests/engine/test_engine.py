@@ -8,6 +8,7 @@ from torch import Tensor
 
 from segearth_ov3.engine.engine import PromptEngine
 from segearth_ov3.engine.scores import FusionSettings, labels_from_scores
+from segearth_ov3.engine.variants import Variant
 from segearth_ov3.errors import OptionError
 from segearth_ov3.sam3.model import Sam3
 from segearth_ov3.vocabulary import Vocabulary
@@ -21,7 +22,7 @@ def engine(
 ) -> PromptEngine:
     vocabulary = vocabulary or Vocabulary.from_text(WORDS)
     text = model.encode_text(vocabulary.prompts)
-    return PromptEngine(model, text, vocabulary, FusionSettings(**settings), prompt_chunk=chunk)
+    return PromptEngine(model, text, vocabulary, [Variant(FusionSettings(**settings))], prompt_chunk=chunk)
 
 
 def pixels(seed: int = 0) -> Tensor:
@@ -59,7 +60,7 @@ def test_without_the_instance_head_no_mask_is_made() -> None:
 
 
 def test_scores_have_the_size_of_the_image() -> None:
-    assert engine(FakeSam3()).class_scores(pixels(), SIZE).shape == (5, *SIZE)
+    assert engine(FakeSam3()).class_scores(pixels(), SIZE).shape == (1, 5, *SIZE)
 
 
 def test_scores_need_no_gradient() -> None:
@@ -83,7 +84,7 @@ def test_bound_is_used_only_where_it_is_exact(background: int | None, settings: 
     model = FakeSam3(presence_logits={"road": -9.0, "lake": -9.0})
     built = engine(model, Vocabulary.from_text(WORDS, background=background), **settings)
     built.class_scores(pixels(), SIZE, labels_only=True)
-    assert built.bound_is_exact == exact
+    assert built.bound_is_exact() == exact
     assert (model.calls["prompts segmented"] < 7) == exact
 
 
@@ -103,7 +104,7 @@ def test_bound_changes_no_label(threshold: float, chunk: int) -> None:
         bounded = built.class_scores(pixels(seed), SIZE, labels_only=True)
         skipped += 7 - model.calls["prompts segmented"]
         exact = built.class_scores(pixels(seed), SIZE)
-        assert torch.equal(labels_from_scores(bounded, threshold, 0), labels_from_scores(exact, threshold, 0))
+        assert torch.equal(labels_from_scores(bounded[0], threshold, 0), labels_from_scores(exact[0], threshold, 0))
     assert skipped > 0
 
 
@@ -111,15 +112,15 @@ def test_bound_skips_exactly_the_prompts_below_the_threshold() -> None:
     logits = {"background": 2.0, "building": -2.0, "house": 2.0, "road": -2.0, "water": 2.0, "lake": 2.0, "tree": -2.0}
     model = FakeSam3(presence_logits=logits)
     maps = engine(model, prob_threshold=0.5, chunk=3).prompt_scores(pixels(), SIZE, labels_only=True)
-    assert [index for index, _ in maps] == [0, 2, 4, 5]
+    assert [index for _, index, _ in maps] == [0, 2, 4, 5]
     assert model.calls["prompts segmented"] == 4
 
 
 def test_bounded_maps_are_those_of_their_prompts() -> None:
     model = FakeSam3(presence_logits={"background": -9.0, "house": -9.0, "water": -9.0})
     built = engine(model, prob_threshold=0.1)
-    exact = dict(built.prompt_scores(pixels(), SIZE))
-    for index, scores in built.prompt_scores(pixels(), SIZE, labels_only=True):
+    exact = {index: scores for _, index, scores in built.prompt_scores(pixels(), SIZE)}
+    for _, index, scores in built.prompt_scores(pixels(), SIZE, labels_only=True):
         assert torch.equal(scores, exact[index])
 
 
@@ -127,7 +128,7 @@ def test_image_without_any_surviving_prompt_makes_no_mask_and_scores_zero() -> N
     model = FakeSam3(presence_logits=dict.fromkeys(Vocabulary.from_text(WORDS).prompts, -9.0))
     scores = engine(model, prob_threshold=0.1).class_scores(pixels(), SIZE, labels_only=True)
     assert model.calls["segment calls"] == 0
-    assert torch.equal(scores, torch.zeros(5, *SIZE))
+    assert torch.equal(scores, torch.zeros(1, 5, *SIZE))
 
 
 # ---- errors
@@ -141,4 +142,4 @@ def test_chunk_without_prompts_is_refused() -> None:
 def test_features_of_another_vocabulary_are_refused() -> None:
     model = FakeSam3()
     with pytest.raises(OptionError, match="7 prompts need as many text features, got 2"):
-        PromptEngine(model, model.encode_text(["a", "b"]), Vocabulary.from_text(WORDS), FusionSettings())
+        PromptEngine(model, model.encode_text(["a", "b"]), Vocabulary.from_text(WORDS), [Variant(FusionSettings())])

@@ -13,6 +13,7 @@ from mmseg.structures import SegDataSample
 
 from segearth_ov3.errors import OptionError, ShapeError, VocabularyError
 from segearth_ov3.mmseg_plugin.segmentor import InferenceWrapper, SegEarthOV3DataPreprocessor, SegEarthOV3Segmentor
+from segearth_ov3.refiners.smoothing import Smoothing
 from segearth_ov3.segmenter import Segmenter
 
 pytestmark = pytest.mark.mmseg
@@ -130,6 +131,7 @@ def test_unknown_keyword_is_an_error_also_through_the_registry(recorded):
 
 def test_settings_reach_the_segmenter(recorded):
     settings = {
+        "refiners": (Smoothing(weight=0.1),),
         "prob_threshold": 0.1,
         "confidence_threshold": 0.2,
         "use_semantic": False,

@@ -1,0 +1,299 @@
+"""What each token refiner costs, beside the forward pass it sits in, measured in the same run on the same device.
+
+    python benchmarks/refiners.py --config base --device cuda --dtype bfloat16 --out refiner-costs.json
+    python benchmarks/refiners.py --config tiny                                      # a try, in seconds
+
+    place    forward pass                                      tokens
+    trunk    encode_trunk of one image                         (1, 1024, 72, 72)
+    memory   fuse, detect, segment of 12 prompts, in chunks    (chunk, 256, 72, 72)
+
+Weights are deterministic and untrained, which changes no time. No mask is kept, which makes the forward pass as short
+and the share of the refiners as large as it can be. Tokens are float32 and contiguous, as the network hands them on at
+both places whatever its compute dtype. Half of their variance is smooth over the map and half is noise, since solvers
+take the longer the more alike neighbours are. Every setting has a process of its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import multiprocessing
+import platform
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from segearth_ov3.atomic import complete_or_absent
+from segearth_ov3.cli.options import DTYPES, DeviceType, resolve_device, resolve_dtype
+from segearth_ov3.errors import SegEarthError
+from segearth_ov3.metrics.report import checkout_commit, package_versions
+from segearth_ov3.refiners import RefinerContext, build_refiners
+from segearth_ov3.sam3.build import build_sam3
+from segearth_ov3.sam3.config import Sam3Config
+from segearth_ov3.sam3.model import Sam3, set_compute_dtype
+from segearth_ov3.sam3.random_weights import deterministic_tensor
+
+SCHEMA = "segearth-ov3/refiner-costs/1"
+PRESETS = {"base": Sam3Config.base, "demo": Sam3Config.demo, "tiny": Sam3Config.tiny}
+PLACES = ("trunk", "memory")
+FORWARD = "forward pass"
+DEFAULT_REFINERS = (
+    "smoothing",
+    "smoothing:kernel_size=7",
+    "lowpass",
+    "lowpass:padding=reflect",
+    "graph_laplacian:lam=0.1",
+    "graph_laplacian",
+    "graph_laplacian:radius=2",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Configuration:
+    """All that the numbers depend on, besides machine and software."""
+
+    config: str
+    device: str
+    dtype: str
+    prompts: int
+    prompt_chunk: int
+    repeats: int
+    warmup: int
+    threads: int
+    seed: int
+
+    @property
+    def sizes(self) -> Sam3Config:
+        """Of the network."""
+        return PRESETS[self.config]()
+
+    @property
+    def chunks(self) -> list[int]:
+        """How many prompts go through the network at a time."""
+        starts = range(0, self.prompts, self.prompt_chunk)
+        return [min(self.prompt_chunk, self.prompts - start) for start in starts]
+
+    def generator(self) -> torch.Generator:
+        """The same every time."""
+        return torch.Generator().manual_seed(self.seed)
+
+
+class Row(NamedTuple):
+    """One setting: seconds of every repetition, and bytes at the peak beyond what was there before."""
+
+    place: str
+    name: str
+    seconds: list[float]
+    peak_bytes: int
+
+    @property
+    def median(self) -> float:
+        """Of the seconds."""
+        return statistics.median(self.seconds)
+
+
+def random_pixels(configuration: Configuration) -> Tensor:
+    side = configuration.sizes.image_size
+    return torch.rand((1, 3, side, side), generator=configuration.generator()) * 2 - 1
+
+
+def random_tokens(configuration: Configuration, place: str) -> list[Tensor]:
+    """One map of the trunk, or the maps of each chunk of prompts."""
+    sizes, generator = configuration.sizes, configuration.generator()
+    g = sizes.grid
+    rows, width = ([1], sizes.vit_dim) if place == "trunk" else (configuration.chunks, sizes.dim)
+    found = []
+    for count in rows:
+        coarse = torch.randn((count, width, 8, 8), generator=generator)
+        smooth = functional.interpolate(coarse, size=(g, g), mode="bicubic")
+        tokens = smooth / smooth.std() + torch.randn((count, width, g, g), generator=generator)
+        found.append(tokens.to(configuration.device))
+    return found
+
+
+def random_model(configuration: Configuration) -> Sam3:
+    model = build_sam3(configuration.sizes, "meta")
+    shapes = {key: tuple(value.shape) for key, value in model.state_dict().items()}
+    weights = {key: torch.from_numpy(deterministic_tensor(key, shape)) for key, shape in shapes.items()}
+    model.load_state_dict(weights, assign=True)
+    dtype = resolve_dtype(configuration.dtype, configuration.device)
+    return set_compute_dtype(model, dtype).eval().requires_grad_(False).to(configuration.device)
+
+
+def forward_pass(configuration: Configuration, place: str) -> Callable[[], object]:
+    """The part of the network that a refiner at a place stands in."""
+    model, pixels = random_model(configuration), random_pixels(configuration).to(configuration.device)
+    if place == "trunk":
+        return lambda: model.encode_trunk(pixels)
+    image = model.encode_image(pixels)
+    texts = [model.encode_text([f"class {row}" for row in range(count)]) for count in configuration.chunks]
+
+    def forward() -> None:
+        for text in texts:
+            prompt = model.prompt(image, text)
+            memory = model.fuse(image, prompt)
+            detection = model.detect(memory, prompt)
+            model.segment(memory, detection, prompt, image, torch.zeros_like(detection.score_logits, dtype=torch.bool))
+
+    return forward
+
+
+def refiner_pass(configuration: Configuration, place: str, text: str) -> Callable[[], object]:
+    """A refiner on all tokens of a place; what it computes once per image is computed every time."""
+    (refiner,) = build_refiners([text])
+    refiner = dataclasses.replace(refiner, at=place)
+    tokens, pixels = random_tokens(configuration, place), random_pixels(configuration).to(configuration.device)
+
+    def forward() -> None:
+        context = RefinerContext(pixels)
+        for chunk in tokens:
+            refiner(chunk, context.with_prompts(f"class {row}" for row in range(len(chunk))))
+
+    return forward
+
+
+@torch.no_grad()
+def measure(configuration: Configuration, place: str, name: str) -> Row:
+    """Time one setting in this process."""
+    torch.set_num_threads(configuration.threads)
+    make = forward_pass if name == FORWARD else lambda *args: refiner_pass(*args, name)
+    work = make(configuration, place)
+    before = start_peak(configuration.device)
+    seconds = []
+    for _ in range(configuration.warmup + configuration.repeats):
+        start = time.perf_counter()
+        work()
+        synchronize(configuration.device)
+        seconds.append(time.perf_counter() - start)
+    return Row(place, name, seconds[configuration.warmup :], peak(configuration.device) - before)
+
+
+def synchronize(device: str) -> None:
+    if torch.device(device).type != "cpu":
+        getattr(torch, torch.device(device).type).synchronize()
+
+
+def start_peak(device: str) -> int:
+    """Bytes in use now; what is used later counts from here."""
+    synchronize(device)
+    if torch.device(device).type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    return peak(device)
+
+
+def peak(device: str) -> int:
+    """Largest number of bytes in use so far: allocated on a GPU, else resident in this process."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def measure_all(configuration: Configuration, refiners: tuple[str, ...]) -> list[Row]:
+    """Every setting in a fresh process, one after another."""
+    settings = [(place, name) for place in PLACES for name in (FORWARD, *refiners)]
+    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+        rows = []
+        for place, name in settings:
+            click.echo(f"{place}: {name}", err=True)
+            rows.append(pool.apply(measure, (configuration, place, name)))
+    return rows
+
+
+def as_json(configuration: Configuration, rows: list[Row]) -> str:
+    device = torch.device(configuration.device)
+    hardware = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    forwards = {row.place: row.median for row in rows if row.name == FORWARD}
+    fields = {
+        "schema": SCHEMA,
+        "configuration": dataclasses.asdict(configuration),
+        "device": f"{configuration.device} ({hardware})",
+        "dtype": str(resolve_dtype(configuration.dtype, configuration.device)).removeprefix("torch."),
+        "rows": [
+            {
+                "place": row.place,
+                "name": row.name,
+                "median_s": row.median,
+                "min_s": min(row.seconds),
+                "max_s": max(row.seconds),
+                "share_of_forward": row.median / forwards[row.place],
+                "peak_bytes": row.peak_bytes,
+                "seconds": row.seconds,
+            }
+            for row in rows
+        ],
+        "versions": package_versions(),
+        "commit": checkout_commit(Path(__file__).resolve().parents[1]),
+        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+    }
+    return json.dumps(fields, indent=2) + "\n"
+
+
+def as_markdown(result: dict[str, Any]) -> str:
+    """The table of a result; times in ms."""
+    setup = result["configuration"]
+    lines = [
+        "| Place | Setting | Median, ms | Spread, ms | Of the forward pass | Peak, MiB |",
+        "|---|---|--:|--:|--:|--:|",
+    ]
+    for row in result["rows"]:
+        median, low, high = (f"{1000 * row[key]:.2f}" for key in ("median_s", "min_s", "max_s"))
+        share, peak_mib = f"{100 * row['share_of_forward']:.2f} %", f"{row['peak_bytes'] / 2**20:.0f}"
+        lines.append(f"| {row['place']} | {row['name']} | {median} | {low} – {high} | {share} | {peak_mib} |")
+    lines.append(
+        f"\n{setup['config']} network, {setup['prompts']} prompts in chunks of at most {setup['prompt_chunk']}, "
+        f"{setup['repeats']} repetitions; {result['device']}, {result['dtype']}, {setup['threads']} threads, "
+        f"torch {result['versions']['torch']}"
+    )
+    return "\n".join(lines)
+
+
+@click.command()
+@click.option("--config", type=click.Choice(list(PRESETS)), default="base", show_default=True, help="Network.")
+@click.option("--device", type=DeviceType(), default="auto", show_default=True, help="auto, cpu, cuda, cuda:0 or mps.")
+@click.option("--dtype", type=click.Choice(DTYPES), default="auto", show_default=True, help="Of the forward pass.")
+@click.option(
+    "--refiner",
+    "refiners",
+    multiple=True,
+    default=DEFAULT_REFINERS,
+    metavar="NAME:KEY=VALUE,...",
+    help="What to measure, repeatable; the place is chosen by the benchmark.  [default: a list of settings]",
+)
+@click.option("--prompts", type=click.IntRange(1), default=12, show_default=True)
+@click.option("--prompt-chunk", type=click.IntRange(1), default=8, show_default=True, help="Prompts at a time.")
+@click.option("--repeats", type=click.IntRange(1), default=5, show_default=True)
+@click.option("--warmup", type=click.IntRange(0), default=2, show_default=True, help="Runs that do not count.")
+@click.option("--threads", type=click.IntRange(1), default=torch.get_num_threads(), help="On the CPU.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Also write the result as JSON.")
+def main(refiners: tuple[str, ...], out: Path | None, **options: Any) -> None:
+    """Measure what token refiners cost beside the forward pass they sit in, and print a table.
+
+    \b
+    Example:
+      python benchmarks/refiners.py --config tiny --device cpu --refiner smoothing --refiner lowpass:radius=6
+    """
+    try:
+        build_refiners(refiners)
+        configuration = Configuration(**{**options, "device": resolve_device(options["device"])})
+        text = as_json(configuration, measure_all(configuration, refiners))
+        if out is not None:
+            with complete_or_absent(out) as partial:
+                partial.write_text(text, encoding="utf-8")
+    except (SegEarthError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(as_markdown(json.loads(text)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""Configurations of evaluations: read, changed from the command line, and checked before anything slow."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import inspect
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.registry import Registry, init_default_scope
+from mmseg.registry import DATASETS, MODELS
+
+from ..checkpoints.load import PATH_VARIABLE, check_device, is_demo, open_checkpoint
+from ..datasets import SPECS
+from ..errors import OptionError
+from ..refiners import build_refiners
+from .datasets import build_dataset, check_class_count
+from .segmentor import read_vocabulary
+
+SECTIONS = ("default_scope", "model", "test_dataloader", "test_evaluator", "custom_hooks")
+
+
+def load_config(
+    path: str | Path,
+    options: Sequence[str] = (),
+    *,
+    checkpoint: str | None = None,
+    data_root: str | None = None,
+) -> Config:
+    """Read a configuration and change entries of it.
+
+    Args:
+        path: A configuration of this toolkit.
+        options: "key=value" texts: dotted keys, values as numbers, truth values, or lists like 1,2.
+        checkpoint: Takes the place of `model.checkpoint`.
+        data_root: Takes the place of the dataset's.
+
+    Returns:
+        The configuration.
+
+    Raises:
+        OptionError: Not a configuration of this toolkit, or an option leads nowhere.
+    """
+    try:
+        config = Config.fromfile(path)
+    except (OSError, SyntaxError) as error:
+        raise OptionError(f"{path} is no configuration: {error}") from error
+    missing = [name for name in SECTIONS if name not in config]
+    if missing:
+        raise OptionError(f"{path} is no configuration of this toolkit: it has no {', '.join(missing)}")
+    if options:
+        parsed = argparse.Namespace()
+        DictAction([], "options")(argparse.ArgumentParser(), parsed, options)  # texts to numbers and lists
+        check_option_keys(config, parsed.options)
+        config.merge_from_dict(parsed.options)
+    if checkpoint:
+        config.model.checkpoint = checkpoint
+    if data_root:
+        config.test_dataloader.dataset.data_root = data_root
+    return config
+
+
+def check_before_loading(config: Config) -> str | None:
+    """Find every mistake that can be found without loading the weights.
+
+    Returns:
+        What a reader of the results should know about the data, if anything.
+
+    Raises:
+        SegEarthError: A setting, the vocabulary, the data or the path of the weights is not admissible.
+    """
+    init_default_scope(config.default_scope)
+    for key in ("type", "vocabulary"):
+        if key not in config.model:
+            raise OptionError(f"{config.filename}: model has no {key!r}")
+    if config.model.get("device"):
+        check_device(config.model.device)
+    check_keywords(config.model, MODELS, "model")
+    check_keywords(config.test_dataloader.dataset, DATASETS, "test_dataloader.dataset")
+    build_refiners(config.model.get("refiners", ()))
+    vocabulary = read_vocabulary(config.model.vocabulary, config.model.get("background", 0))
+    spec = SPECS.get(config.get("dataset_name", ""))
+    dataset = build_dataset(config.test_dataloader.dataset, spec)
+    check_class_count(len(vocabulary), dataset.metainfo["classes"])
+    checkpoint = config.model.get("checkpoint") or os.environ.get(PATH_VARIABLE)
+    if checkpoint is None or is_demo(checkpoint) or not Path(checkpoint).exists():
+        open_checkpoint(checkpoint)  # raises where there is none, and says where the weights come from
+    if spec is not None and len(dataset) != spec.items:
+        return f"{len(dataset)} images; all of {spec.title} are {spec.items}: not comparable with published scores"
+    return None
+
+
+def check_option_keys(config: Config, options: dict[str, Any]) -> None:
+    """Raise where a key leads nowhere; a last part that is new may be a keyword that the configuration leaves out."""
+    for key in options:
+        *parents, leaf = key.split(".")
+        node: Any = config.to_dict()
+        for depth, part in enumerate(parents):
+            is_index = isinstance(node, list) and part.isdigit() and int(part) < len(node)
+            if not is_index and not (isinstance(node, dict) and part in node):
+                here = ".".join(parents[:depth]) or "the configuration"
+                raise OptionError(f"--cfg-options {key}: no {part!r} in {here}")
+            node = node[int(part)] if is_index else node[part]
+        if not parents and leaf not in config:
+            raise OptionError(f"--cfg-options {key}: no {leaf!r} in the configuration")
+
+
+def check_keywords(config: ConfigDict, registry: Registry, where: str) -> None:
+    """Raise where a section has a keyword that its class does not take."""
+    cls = registry.get(config.type)
+    if cls is None:
+        raise OptionError(f"{where}: no class {config.type!r} is registered")
+    known: set[str] = {"type"}
+    for base in cls.__mro__:
+        parameters = inspect.signature(base.__init__).parameters if "__init__" in vars(base) else {}
+        known |= {name for name, entry in parameters.items() if entry.kind is not entry.VAR_KEYWORD} - {"self"}
+        if parameters and not any(entry.kind is entry.VAR_KEYWORD for entry in parameters.values()):
+            break
+    for name in config:
+        if name not in known:
+            guess = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {guess[0]!r}?" if guess else ""
+            raise OptionError(f"{where}: {config.type} has no option {name!r}{hint}")

@@ -1,0 +1,186 @@
+"""Measure what token refiners and thresholds are worth: many variants of one configuration in one pass."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from arguments import add_config_arguments, check_config_exists, one_line
+
+from segearth_ov3.errors import OptionError, SegEarthError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from segearth_ov3.metrics.ablation import AblationReport, OnePass
+    from segearth_ov3.mmseg_plugin.ablation import ImageRecord
+    from segearth_ov3.mmseg_plugin.ablation_run import AblationRun
+
+RECORDS = "records.jsonl"  # what is known of each image, for going on after an interruption
+EXAMPLES = """examples:
+  python tools/ablate.py configs/segearth-ov3_demo.py --variants configs/refiners/seed.py --out work_dirs/refiners
+  python tools/ablate.py configs/segearth-ov3_loveda.py --variants configs/refiners/memory.py --out table \\
+      --checkpoint sam3.pt --diagnostics
+  python tools/ablate.py configs/segearth-ov3_dubai.py --variants mine.py --out table \\
+      --cfg-options test_dataloader.dataset.tiles=7 test_dataloader.dataset.indices=5
+
+The unrefined baseline is always in. All variants see each image once, and share what they have in common. An
+interrupted run goes on where it stopped when it is started again.
+"""
+
+
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_config_arguments(parser)
+    parser.add_argument("--variants", required=True, metavar="FILE", help="what to compare, see configs/refiners")
+    parser.add_argument("--out", required=True, metavar="DIR", help="tables, plots, pictures and records go here")
+    parser.add_argument(
+        "--diagnostics", action="store_true", help="also measure the tokens without labels, see docs/refiners.md"
+    )
+    parser.add_argument(
+        "--pictures", type=int, default=3, metavar="N", help="images of largest gain and loss to draw (default: 3)"
+    )
+    parser.add_argument("--samples", type=int, default=2000, metavar="N", help="bootstrap resamples (default: 2000)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the bootstrap (default: 0)")
+    parser.add_argument("--overwrite", action="store_true", help="begin anew where --out holds another run")
+    return parser.parse_args(arguments)
+
+
+def prepare(args: argparse.Namespace) -> AblationRun:
+    """Check everything that can be checked without weights, then load them."""
+    check_config_exists(args.config)
+    from segearth_ov3.mmseg_plugin.ablation_run import AblationRun
+    from segearth_ov3.mmseg_plugin.configuration import check_before_loading, load_config
+
+    config = load_config(args.config, args.cfg_options, checkpoint=args.checkpoint, data_root=args.data_root)
+    note = check_before_loading(config)
+    if note:
+        print(note, file=sys.stderr)
+    return AblationRun(config, args.variants, diagnostics=args.diagnostics)
+
+
+def evaluate(ablation: AblationRun, path: Path) -> list[ImageRecord]:
+    """Records of all images, in order; those that the file has already are not made again."""
+    from tqdm import tqdm
+
+    records, names = ablation.open_records(path), ablation.names()
+    missing = {name for name in names if name not in records.records}
+    with tqdm(total=len(names), initial=len(names) - len(missing), unit="image") as bar:
+        for record in ablation.measure(missing):
+            records.add(record)
+            bar.update()
+    return [records.records[name] for name in names]
+
+
+def make_report(ablation: AblationRun, records: Sequence[ImageRecord], args: argparse.Namespace) -> AblationReport:
+    """The report of all records."""
+    from segearth_ov3.metrics.ablation import Resampling, make_ablation_report
+    from segearth_ov3.mmseg_plugin.ablation import to_runs
+    from segearth_ov3.mmseg_plugin.hooks import device_name
+
+    settings = ablation.segmentor.describe()
+    baseline, *others = to_runs(ablation.variants, records)
+    return make_ablation_report(
+        baseline,
+        others,
+        ablation.classes,
+        dataset=ablation.config.get("dataset_name") or type(ablation.dataset).__name__,
+        config=Path(args.config).name,
+        device=device_name(settings["device"]),
+        dtype=settings["dtype"],
+        configuration={**settings, "data": ablation.data},
+        one_pass=one_pass(records),
+        resampling=Resampling(samples=args.samples, seed=args.seed),
+    )
+
+
+def one_pass(records: Sequence[ImageRecord]) -> OnePass | None:
+    """What all variants together cost in evaluations of the baseline, over the images that were timed."""
+    from segearth_ov3.metrics.ablation import OnePass
+
+    pairs = [(record.total_seconds, record.seconds[0]) for record in records]
+    timed = [(total, baseline) for total, baseline in pairs if total is not None and baseline is not None]
+    return OnePass.of(sum(total for total, _ in timed), sum(baseline for _, baseline in timed)) if timed else None
+
+
+def image_gains(records: Sequence[ImageRecord], variant: int) -> np.ndarray:
+    """mIoU of each image by a variant less that of the baseline (I,), per cent points."""
+    import numpy as np
+
+    from segearth_ov3.metrics.confusion import compute_scores
+
+    def of(index: int) -> np.ndarray:
+        return np.array([100 * compute_scores(record.confusions[index]).miou for record in records])
+
+    return of(variant) - of(0)
+
+
+def draw_pictures(
+    ablation: AblationRun, report: AblationReport, records: Sequence[ImageRecord], folder: Path, count: int
+) -> None:
+    """Images of largest gain and loss of the best and of the worst variant: image | label | baseline | variant."""
+    import numpy as np
+
+    from segearth_ov3.atomic import complete_or_absent
+    from segearth_ov3.geo.overlay import render_panels
+
+    folder.mkdir(exist_ok=True)
+    colors = [tuple(color) for color in ablation.dataset.metainfo["palette"]]
+    deltas = [entry.delta.delta if entry.delta else 0.0 for entry in report.variants[1:]]
+    for variant in sorted({1 + int(np.argmax(deltas)), 1 + int(np.argmin(deltas))}):
+        gains = np.nan_to_num(image_gains(records, variant))
+        order = np.argsort(gains, kind="stable")
+        chosen = {records[i].image: gains[i] for i in (*order[:count], *order[len(order) - count :]) if gains[i] != 0}
+        for name, panels in ablation.compare(set(chosen), variant):
+            title, labels = panels.pop()
+            panels.append((f"{title}: {chosen[name]:+.2f}", labels))
+            kind = "gain" if chosen[name] > 0 else "loss"
+            stem = re.sub(r"[^\w.-]+", "_", f"{title}_{kind}_{Path(name).with_suffix('')}")
+            with complete_or_absent(folder / f"{stem}.png") as partial:
+                render_panels(panels, ablation.classes, colors).save(partial)
+
+
+def run(args: argparse.Namespace) -> AblationReport:
+    """Evaluate, report, draw."""
+    if args.samples < 1 or args.pictures < 0 or args.seed < 0:
+        raise OptionError("--samples must be at least 1, --pictures and --seed at least 0")
+    ablation = prepare(args)
+    folder = Path(args.out)
+    folder.mkdir(parents=True, exist_ok=True)
+    if args.overwrite:
+        (folder / RECORDS).unlink(missing_ok=True)
+    records = evaluate(ablation, folder / RECORDS)
+    from segearth_ov3.metrics.ablation import to_markdown, write_report
+    from segearth_ov3.metrics.ablation_plots import write_plots
+
+    report = make_report(ablation, records, args)
+    write_report(report, folder)
+    write_plots(report, folder)
+    if args.pictures:
+        draw_pictures(ablation, report, records, folder / "pictures", args.pictures)
+    print(to_markdown(report))
+    print(f"written to {folder}", file=sys.stderr)
+    return report
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    args = parse_arguments(arguments)
+    try:
+        run(args)
+    except (SegEarthError, OSError) as error:
+        print(f"error: {one_line(error)}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; start again to go on", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
