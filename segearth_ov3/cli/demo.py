@@ -27,7 +27,7 @@ CONFIDENCE_THRESHOLD = 0.3
 @click.option(
     "--size", type=click.IntRange(64, 4096), default=784, show_default=True, help="Side of the scene, pixels."
 )
-@click.option("--seed", type=click.IntRange(min=0), default=1000012, show_default=True, help="Which scene.")
+@click.option("--seed", type=click.IntRange(min=0), default=1000157, show_default=True, help="Which scene.")
 @click.option("--device", type=DeviceType(), default="auto", show_default=True, help="auto, cpu, cuda, cuda:0 or mps.")
 @overwrite_option
 @click.option("--quiet", is_flag=True, help="No progress bar.")

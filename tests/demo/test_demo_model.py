@@ -25,7 +25,7 @@ from segearth_ov3.segmenter import Segmenter
 from segearth_ov3.vocabulary import Vocabulary
 
 UNSEEN_SEEDS = range(1_000_000, 1_000_008)
-MIOU_FLOOR = 0.55  # well below what the model card says over 40 scenes, well above what shapes alone would give
+MIOU_FLOOR = 0.6  # the model card says 0.75 over 50 scenes; eight vary more
 
 
 @pytest.fixture(scope="module")
