@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..errors import RasterError
 from .options import DeviceType, overwrite_option, resolve_device
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 WINDOW_PX, STRIDE_PX = 336, 168
-CONFIDENCE_THRESHOLD = 0.3
 
 
 @click.command()
@@ -44,23 +44,34 @@ def demo(out: str, size: int, seed: int, device: str, overwrite: bool, quiet: bo
       segearth-ov3 demo --out /tmp/demo --seed 1000007 --size 1024
     """
     folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
+    source, truth, target, overlay = (
+        folder / name for name in ("scene.tif", "truth.tif", "classes.tif", "overlay.png")
+    )
+    make_folder(folder)
     from ..checkpoints import DEMO_NAME
+    from ..datasets import SPECS
     from ..demo.scenes import SCENE_CLASSES, SCENE_COLORS, demo_resolution, generate_scene, write_scene
-    from ..geo.scene import check_scene, segment_scene
+    from ..geo.output import PICTURE_SUFFIXES, check_destination
+    from ..geo.scene import segment_scene
     from ..segmenter import Segmenter
     from ..vocabulary import Vocabulary
     from .options import ModelOptions
     from .segment import format_report, provenance, with_progress
 
+    # all four before the first is written
+    for path in (source, truth, target):
+        check_destination(path, overlay, overwrite=overwrite)
+    check_destination(overlay, source, overwrite=overwrite, suffixes=PICTURE_SUFFIXES)
     scene = generate_scene((size, size), seed, res_m=demo_resolution(seed))
-    source, target, overlay = folder / "scene.tif", folder / "classes.tif", folder / "overlay.png"
-    write_scene(scene, source, folder / "truth.tif", overwrite=overwrite)
-    check_scene(source, target, overlay=overlay, overwrite=overwrite)
+    write_scene(scene, source, truth, overwrite=overwrite)
     options = ModelOptions(DEMO_NAME, resolve_device(device), "float32")
     vocabulary = Vocabulary.from_lines(SCENE_CLASSES, background=None)
     segmenter = Segmenter(
-        options.load(), vocabulary, confidence_threshold=CONFIDENCE_THRESHOLD, window=WINDOW_PX, stride=STRIDE_PX
+        options.load(),
+        vocabulary,
+        confidence_threshold=SPECS["demo"].confidence_threshold,
+        window=WINDOW_PX,
+        stride=STRIDE_PX,
     )
     report = segment_scene(
         source,
@@ -73,7 +84,19 @@ def demo(out: str, size: int, seed: int, device: str, overwrite: bool, quiet: bo
         tags=provenance(segmenter, options),
     )
     click.echo(format_report(report))
-    click.echo(f"mIoU {mean_iou(target, scene.labels):.4f} against {folder / 'truth.tif'}; look at {overlay}")
+    click.echo(f"mIoU {mean_iou(target, scene.labels):.4f} against {truth}; look at {overlay}")
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for results.
+
+    Raises:
+        RasterError: It cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RasterError(f"cannot make the folder {folder}: {error.strerror}; choose another by --out") from error
 
 
 def mean_iou(class_map: Path, truth: NDArray) -> float:

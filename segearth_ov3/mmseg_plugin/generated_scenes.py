@@ -19,7 +19,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from ..datasets import SPECS
-from ..demo.scenes import demo_resolution, generate_scene
+from ..demo.scenes import DEMO_RES_RANGE_M, demo_resolution, generate_scene
 from ..errors import DatasetError
 from ..geo.output import replace_when_complete
 
@@ -67,7 +67,7 @@ def make_scene_folder(folder: Path, count: int, side: int, first_seed: int) -> N
     Raises:
         DatasetError: The folder holds scenes of other settings.
     """
-    settings = {"count": count, "side": side, "first_seed": first_seed}
+    settings = {"count": count, "side": side, "first_seed": first_seed, "res_m": list(DEMO_RES_RANGE_M)}
     note = folder / "scenes.json"
     if note.exists() and (found := json.loads(note.read_text(encoding="utf-8"))) != settings:
         raise DatasetError(f"{folder} holds scenes of {found}, not of {settings}; name another folder by --data-root")

@@ -94,6 +94,22 @@ def test_demo_command_replaces_nothing_unasked(tmp_path: Path) -> None:
     assert (tmp_path / "scene.tif").read_bytes() == b"mine"
 
 
+def test_demo_command_writes_nothing_where_one_file_is_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / "overlay.png").write_bytes(b"mine")
+    result = CliRunner().invoke(main, ["demo", "--out", str(tmp_path), "--size", "64"])
+    assert result.exit_code == 1
+    assert "overlay.png exists; use --overwrite" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["overlay.png"]
+
+
+def test_demo_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = CliRunner().invoke(main, ["demo", "--out", str(tmp_path / "file" / "out")])
+    assert result.exit_code == 1
+    assert result.stderr.strip().startswith("Error: cannot make the folder")
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
 def test_higher_probability_threshold_gives_more_background(model: Sam3, scenes: list[Scene]) -> None:
     shares = []
     for threshold in (0.1, 0.5, 0.9):
