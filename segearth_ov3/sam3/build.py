@@ -11,8 +11,9 @@ from .config import Sam3Config
 from .decoder import Decoder
 from .fusion_encoder import FusionEncoder
 from .geometry import GeometryEncoder
+from .holders import Backbone, Transformer, VisionBackbone
 from .mask_head import SegmentationHead
-from .model import Backbone, Sam3, Transformer, VisionBackbone
+from .model import Sam3
 from .neck import NeckBranch
 from .scoring import DotProductScoring
 from .text_encoder import TextEncoder

@@ -13,9 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .layers import Attention, LayerNorm, Mlp, readable
+from .attention import Attention, MapBias, readable
+from .layers import LayerNorm, Mlp, SingleLinear
 from .outputs import Prompt
 from .positions import sine_coordinates
+from .products import PIECE, piecewise
 
 
 class DecoderStart(NamedTuple):
@@ -25,14 +27,14 @@ class DecoderStart(NamedTuple):
         tokens: Presence token and queries (1, 1 + Q, D).
         text_queries: Queries with which the prompt will be read (1, heads, 1 + Q, D/heads).
         positions: Position term of the tokens (1, 1 + Q, D).
-        bias: Attention bias to the image (1, heads, 1 + Q, g*g).
+        bias: Attention bias to the image, of (1, heads, 1 + Q, g*g).
         boxes: Reference boxes (1, Q, 4) as (cx, cy, w, h).
     """
 
     tokens: Tensor
     text_queries: Tensor
     positions: Tensor
-    bias: Tensor
+    bias: MapBias
     boxes: Tensor
 
 
@@ -72,8 +74,8 @@ class DecoderLayer(nn.Module):
         self.catext_norm = LayerNorm(dim)
         self.cross_attn = Attention(dim, heads)
         self.norm1 = LayerNorm(dim)
-        self.linear1 = nn.Linear(dim, hidden)  # float32 on purpose, as in the reference
-        self.linear2 = nn.Linear(hidden, dim)
+        self.linear1 = SingleLinear(dim, hidden)  # as in the reference
+        self.linear2 = SingleLinear(hidden, dim)
         self.norm3 = LayerNorm(dim)
 
     def read_tokens(self, tokens: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
@@ -96,7 +98,7 @@ class DecoderLayer(nn.Module):
         tokens: Tensor,
         text_queries: Tensor,
         positions: Tensor,
-        bias: Tensor,
+        bias: MapBias,
         prompt: Prompt,
         memory: Tensor,
         memory_keys: Tensor,
@@ -107,7 +109,7 @@ class DecoderLayer(nn.Module):
         Args:
             tokens, text_queries: As `read_tokens` returns them, for P prompts or one set to be shared.
             positions: (P or 1, 1 + Q, D).
-            bias: (P or 1, heads, 1 + Q, g*g).
+            bias: Of (P or 1, heads, 1 + Q, g*g).
             prompt: P prompts.
             memory: (P, g*g, D).
             memory_keys: Memory plus its sine code (P, g*g, D).
@@ -124,18 +126,18 @@ class DecoderLayer(nn.Module):
         (v,) = self.cross_attn.project(memory, "v")
         importance = self._importance(q, k, bias) if with_importance else None
         tokens = self.norm1(tokens + self.cross_attn.attend(q, k, v, bias))
-        return self.norm3(tokens + self.linear2(F.relu(self.linear1(tokens)))), importance
+        return self.norm3(tokens + self.linear2(self.linear1(tokens, "relu"))), importance
 
-    def _importance(self, q: Tensor, k: Tensor, bias: Tensor) -> Tensor:
+    def _importance(self, q: Tensor, k: Tensor, bias: MapBias) -> Tensor:
         """Attention of the queries to the image tokens, mean over heads and queries (P, g*g).
 
         The presence token in front is left out: it asks about the whole image and has no box, hence no bias, so its
         attention does not point at objects.
         """
         importance = torch.empty(len(k), k.shape[-2], dtype=torch.float32, device=k.device)
-        bias = bias[:, :, 1:].expand(len(k), -1, -1, -1)
+        dense = bias.dense()[:, :, 1:].expand(len(k), -1, -1, -1)
         for row in range(len(k)):  # at full size the weights of one prompt and layer take 33 MB
-            weights = self.cross_attn.weights(q[row, :, 1:], k[row], bias[row])  # (heads, Q, g*g)
+            weights = self.cross_attn.weights(q[row, :, 1:], k[row], dense[row])  # (heads, Q, g*g)
             importance[row] = weights.mean((0, 1))
         return importance
 
@@ -161,11 +163,11 @@ class Decoder(nn.Module):
         self.query_embed = nn.Embedding(queries, dim)
         self.reference_points = nn.Embedding(queries, 4)
         self.presence_token = nn.Embedding(1, dim)
-        self.bbox_embed = Mlp((dim, dim, dim, 4), nn.Linear)
-        self.ref_point_head = Mlp((2 * dim, dim, dim), nn.Linear)
-        self.boxRPB_embed_x = Mlp((2, dim, heads), nn.Linear)
-        self.boxRPB_embed_y = Mlp((2, dim, heads), nn.Linear)
-        self.presence_token_head = Mlp((dim, dim, dim, 1), nn.Linear)
+        self.bbox_embed = Mlp((dim, dim, dim, 4), SingleLinear)
+        self.ref_point_head = Mlp((2 * dim, dim, dim), SingleLinear)
+        self.boxRPB_embed_x = Mlp((2, dim, heads), SingleLinear)
+        self.boxRPB_embed_y = Mlp((2, dim, heads), SingleLinear)
+        self.presence_token_head = Mlp((dim, dim, dim, 1), SingleLinear)
         self.presence_token_out_norm = LayerNorm(dim)
         self._start: DecoderStart | None = None
 
@@ -187,7 +189,9 @@ class Decoder(nn.Module):
 
         Under autocast it is made anew, because its dtypes are then the caller's choice.
         """
-        if torch.is_grad_enabled() or torch.is_autocast_enabled(self.query_embed.weight.device.type):
+        device = self.query_embed.weight.device.type
+        under_autocast = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+        if torch.is_grad_enabled() or under_autocast:
             return self._make_start()
         if self._start is None:
             self._start = self._make_start()
@@ -203,9 +207,22 @@ class Decoder(nn.Module):
     def forward(
         self, memory: Tensor, memory_positions: Tensor, prompt: Prompt, *, with_importance: bool = False
     ) -> DecoderOutput:
+        """Decode the memories of P prompts; as `decode`, from the start that the weights give."""
+        return self.decode(self.start(), memory, memory_positions, prompt, with_importance=with_importance)
+
+    def decode(
+        self,
+        start: DecoderStart,
+        memory: Tensor,
+        memory_positions: Tensor,
+        prompt: Prompt,
+        *,
+        with_importance: bool = False,
+    ) -> DecoderOutput:
         """Decode the memories of P prompts.
 
         Args:
+            start: From `start`.
             memory: (P, g*g, D).
             memory_positions: Sine code of the memory's map (g*g, D).
             prompt: P prompts.
@@ -215,7 +232,7 @@ class Decoder(nn.Module):
             State after every layer.
         """
         memory_keys = memory + memory_positions
-        tokens, text_queries, positions, bias, boxes = self.start()
+        tokens, text_queries, positions, bias, boxes = start
         all_tokens, all_boxes, importances = [], [boxes], []
         for index, layer in enumerate(self.layers):
             if index > 0:
@@ -237,31 +254,33 @@ class Decoder(nn.Module):
         """Presence of P prompts from the tokens after a layer: (P, 1 + Q, D) to (P,)."""
         return self.presence_token_head(self.presence_token_out_norm(tokens[:, 0]))[:, 0]
 
-    def _box_terms(self, boxes: Tensor) -> tuple[Tensor, Tensor]:
-        """Position term (P, 1 + Q, D) and attention bias (P, heads, 1 + Q, g*g) of boxes (P, Q, 4)."""
+    def _box_terms(self, boxes: Tensor) -> tuple[Tensor, MapBias]:
+        """Position term (P, 1 + Q, D) and attention bias, of (P, heads, 1 + Q, g*g), of boxes (P, Q, 4)."""
         half = self.query_embed.weight.shape[1] // 2
         cx, cy, width, height = boxes.unbind(-1)  # (P, Q) each
         code = torch.stack((cy, cx, width, height), dim=-1)  # the code's order differs from the box's
         positions = self.ref_point_head(sine_coordinates(code, half).flatten(-2).to(boxes.dtype))  # (P, Q, D)
-        bias = self.box_bias(boxes)  # (P, heads, Q, g*g)
+        by_row, by_col = self.box_bias(boxes)  # (P, heads, Q, g) each
         # neither applies to the presence token in front
-        return F.pad(positions, (0, 0, 1, 0)), F.pad(bias, (0, 0, 1, 0))
+        bias = MapBias(F.pad(by_row, (0, 0, 1, 0)), F.pad(by_col, (0, 0, 1, 0)))
+        return F.pad(positions, (0, 0, 1, 0)), bias
 
-    def box_bias(self, boxes: Tensor) -> Tensor:
+    def box_bias(self, boxes: Tensor) -> MapBias:
         """Attention bias from boxes to image tokens by the distance of a token to the box's sides.
 
         Args:
             boxes: (P, Q, 4) as (cx, cy, w, h) in [0, 1].
 
         Returns:
-            (P, heads, Q, g*g).
+            Of (P, heads, Q, g*g).
         """
         cx, cy, width, height = boxes.unbind(-1)
         steps = torch.arange(self.grid, dtype=boxes.dtype, device=boxes.device) / self.grid  # no half-token offset
-        by_col = self.boxRPB_embed_x(_log_distances(steps, cx - width / 2, cx + width / 2))  # (P, Q, g, heads)
-        by_row = self.boxRPB_embed_y(_log_distances(steps, cy - height / 2, cy + height / 2))
-        by_col, by_row = by_col.permute(0, 3, 1, 2), by_row.permute(0, 3, 1, 2)  # (P, heads, Q, g)
-        return (by_row.unsqueeze(-1) + by_col.unsqueeze(-2)).flatten(-2)  # (P, heads, Q, g*g)
+        by_col = _log_distances(steps, cx - width / 2, cx + width / 2)  # (P, Q, g, 2)
+        by_row = _log_distances(steps, cy - height / 2, cy + height / 2)
+        by_col = piecewise(self.boxRPB_embed_x, by_col, 1, PIECE // self.grid)  # (P, Q, g, heads)
+        by_row = piecewise(self.boxRPB_embed_y, by_row, 1, PIECE // self.grid)
+        return MapBias(by_row.permute(0, 3, 1, 2), by_col.permute(0, 3, 1, 2))  # (P, heads, Q, g) each
 
 
 def _log_distances(steps: Tensor, low: Tensor, high: Tensor) -> Tensor:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .layers import Attention, LayerNorm, Linear, readable
+from .attention import Attention, readable
+from .layers import LayerNorm, Linear
 from .outputs import Prompt
+from .products import PIECE, piecewise
 
 
 class FusionLayer(nn.Module):
@@ -54,7 +55,10 @@ class FusionLayer(nn.Module):
         k, v = self.cross_attn_image.project(prompt.tokens, "kv")
         queries = queries.expand(len(k), *queries.shape[1:])
         x = x + self.cross_attn_image.attend(queries, k, v, readable(prompt.padding))  # (P, g*g, D)
-        return x + self.linear2(F.relu(self.linear1(self.norm3(x))))
+        return piecewise(self._feed_forward, x, 1, PIECE)
+
+    def _feed_forward(self, x: Tensor) -> Tensor:
+        return x + self.linear2(self.linear1(self.norm3(x), "relu"))
 
 
 class FusionEncoder(nn.Module):

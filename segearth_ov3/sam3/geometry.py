@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import roi_align
 
-from .layers import Attention, Conv2d, LayerNorm, Linear, readable, to_corners, to_map
+from .attention import Attention, readable
+from .layers import Conv2d, LayerNorm, Linear, to_corners, to_map
 from .outputs import BoxPrompts
 from .positions import sine_coordinates
 
@@ -44,7 +44,7 @@ class GeometryLayer(nn.Module):
         (v,) = self.cross_attn_image.project(image, "v")
         shape = (len(x), *k.shape[1:])
         x = x + self.cross_attn_image.attend(q, k.expand(shape), v.expand(shape))
-        return x + self.linear2(F.relu(self.linear1(self.norm3(x))))
+        return x + self.linear2(self.linear1(self.norm3(x), "relu"))
 
 
 class GeometryEncoder(nn.Module):

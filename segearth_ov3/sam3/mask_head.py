@@ -4,8 +4,8 @@ Three exact identities save about half of the reference's work here.
 
 1. A convolution of a sum is a sum of convolutions, and the pyramid's share does not depend on the prompt:
    conv(level + up(z)) = [conv(level) + bias] + conv(up(z)). The bracket is computed once per image.
-2. A 3x3 convolution of a map enlarged 2x by repetition reads only 2x2 different pixels for each of the four output
-   phases, so it equals four 2x2 convolutions at the small size: 4/9 of the products.
+2. A 3x3 convolution of a map enlarged 2x by repetition is computed at the small size (`enlarged_conv`): a quarter to
+   four ninths of the products.
 3. The 1x1 instance convolution (W, b) goes into the mask queries: m . (W z + b) = (m W) . z + m . b.
 """
 
@@ -17,57 +17,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .layers import Attention, Conv2d, GroupNorm, LayerNorm, Mlp, readable, to_map, to_tokens
+from .attention import Attention, readable
+from .enlarged_conv import conv3x3_of_enlarged
+from .layers import Conv2d, GroupNorm, LayerNorm, Mlp, to_map, to_tokens
 from .outputs import Prompt
-
-
-def phase_kernels(kernel: Tensor) -> Tensor:
-    """Four 2x2 kernels that do at the small size what a 3x3 kernel does on the map enlarged by repetition.
-
-    For an even output row 2i the kernel's rows meet input rows (i-1, i, i), for an odd one (i, i, i+1):
-
-        even:  [k0, k1 + k2] on (i-1, i)         odd:  [k0 + k1, k2] on (i, i+1)
-
-    Args:
-        kernel: (D_out, D_in, 3, 3).
-
-    Returns:
-        (4 * D_out, D_in, 2, 2); phases (even, even), (even, odd), (odd, even), (odd, odd) as (row, col).
-    """
-    k = kernel.to(torch.promote_types(kernel.dtype, torch.float32))
-    by_row = (
-        torch.stack((k[:, :, 0], k[:, :, 1] + k[:, :, 2]), dim=2),
-        torch.stack((k[:, :, 0] + k[:, :, 1], k[:, :, 2]), dim=2),
-    )  # 2 x (D_out, D_in, 2, 3)
-    phases = [
-        part
-        for rows in by_row
-        for part in (
-            torch.stack((rows[..., 0], rows[..., 1] + rows[..., 2]), dim=3),
-            torch.stack((rows[..., 0] + rows[..., 1], rows[..., 2]), dim=3),
-        )
-    ]  # 4 x (D_out, D_in, 2, 2)
-    return torch.cat(phases).to(kernel.dtype)
-
-
-def conv3x3_of_enlarged(x: Tensor, kernel: Tensor) -> Tensor:
-    """Same as `conv2d(nearest_2x(x), kernel, padding=1)` without enlarging first.
-
-    Args:
-        x: (N, D_in, H, W).
-        kernel: (D_out, D_in, 3, 3).
-
-    Returns:
-        (N, D_out, 2H, 2W).
-    """
-    height, width = x.shape[-2:]
-    y = F.conv2d(x.to(kernel.dtype), phase_kernels(kernel), padding=1)  # (N, 4*D_out, H+1, W+1)
-    y = y.unflatten(1, (2, 2, -1))  # (N, row phase, col phase, D_out, H+1, W+1)
-    # position r of the padded convolution reads input rows (r-1, r): even rows start at 0, odd ones at 1
-    rows = [
-        torch.stack([y[:, a, b, :, a : a + height, b : b + width] for b in (0, 1)], dim=-1).flatten(-2) for a in (0, 1)
-    ]  # 2 x (N, D_out, H, 2W)
-    return torch.stack(rows, dim=-2).flatten(-3, -2)  # (N, D_out, 2H, 2W)
 
 
 class PixelDecoder(nn.Module):
@@ -99,10 +52,10 @@ class PixelDecoder(nn.Module):
             bases: From `bases`, of one image or of one per prompt.
 
         Returns:
-            Pixel embeddings (P, D, 4g, 4g), float32.
+            Pixel embeddings (P, D, 4g, 4g), as `GroupNorm` returns them.
         """
         for conv, norm, base in zip(self.conv_layers, self.norms, bases):
-            x = F.relu(norm(base + conv3x3_of_enlarged(x, conv.weight)))
+            x = F.relu_(norm(conv3x3_of_enlarged(x, conv.weight).add_(base)))  # in place: these are the largest maps
         return x
 
 

@@ -16,46 +16,20 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ..errors import ShapeError
+from ..errors import OptionError, ShapeError
 from ..shapes import check_shape
+from .attention import Attention
+from .compilation import CompiledSteps
 from .config import Sam3Config
-from .decoder import Decoder, DecoderOutput
-from .fusion_encoder import FusionEncoder
+from .decoder import DecoderOutput
 from .geometry import GeometryEncoder
-from .layers import Attention, Conv2d, ConvTranspose2d, Linear, to_map, to_tokens
+from .holders import Backbone, Transformer
+from .layers import Conv2d, ConvTranspose2d, Linear, to_map, to_tokens
 from .mask_head import SegmentationHead
 from .outputs import BoxPrompts, Detection, Grounding, ImageFeatures, Masks, Prompt, TextFeatures
 from .positions import sine_map
 from .scoring import DotProductScoring
-from .text_encoder import TextEncoder
 from .tokenizer import tokenize
-
-
-class VisionBackbone(nn.Module):
-    """Trunk and neck; holds the published parameter names."""
-
-    def __init__(self, trunk: nn.Module, convs: Sequence[nn.Module]) -> None:
-        super().__init__()
-        self.trunk = trunk
-        self.convs = nn.ModuleList(convs)
-
-
-class Backbone(nn.Module):
-    """Image and text side; holds the published parameter names."""
-
-    def __init__(self, vision: VisionBackbone, language: TextEncoder) -> None:
-        super().__init__()
-        self.vision_backbone = vision
-        self.language_backbone = language
-
-
-class Transformer(nn.Module):
-    """Fusion encoder and decoder; holds the published parameter names."""
-
-    def __init__(self, encoder: FusionEncoder, decoder: Decoder) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.decoder = decoder
 
 
 class Sam3(nn.Module):
@@ -83,6 +57,7 @@ class Sam3(nn.Module):
         self.transformer = transformer
         self.segmentation_head = segmentation_head
         self.dot_prod_scoring = dot_prod_scoring
+        self._compiled: CompiledSteps | None = None
         self.register_buffer("positions", sine_map(config.grid, config.grid, config.dim), persistent=False)
 
     @property
@@ -94,6 +69,28 @@ class Sam3(nn.Module):
     def dtype(self) -> torch.dtype:
         """Compute dtype: that of the matrix products."""
         return self.geometry_encoder.final_proj.weight.dtype
+
+    def compile_steps(self, prompts: int, masks: int | None = None, *, backend: str = "inductor") -> Sam3:
+        """Run the heavy steps compiled from now on; the first images take minutes longer.
+
+        Args:
+            prompts: Prompts that go through a step together, at least 1; fewer are filled up to it.
+            masks: The same for the step that makes masks; None: as `prompts`.
+            backend: Of `torch.compile`; on CUDA, "inductor" records CUDA graphs.
+
+        Returns:
+            The network itself. Results are the same up to rounding.
+
+        Raises:
+            OptionError: Not a positive number.
+        """
+        masks = prompts if masks is None else masks
+        for value in (prompts, masks):
+            if type(value) is not int or value < 1:
+                raise OptionError(f"expected the prompts of a compiled step as a whole number from 1, got {value!r}")
+        if self._compiled is None or self._compiled.settings != (prompts, masks, backend, self.device, self.dtype):
+            self._compiled = CompiledSteps(self, prompts, masks, backend)
+        return self
 
     # ---- once per image
 
@@ -116,10 +113,12 @@ class Sam3(nn.Module):
         """Vision transformer: (B, 3, R, R) to (B, Dv, g, g)."""
         side = self.config.image_size
         check_shape("pixels", pixels, f"B 3 {side} {side}", hint="use sam3.preprocess.preprocess")
-        return self.backbone.vision_backbone.trunk(pixels)
+        return (self._compiled or self.backbone.vision_backbone).trunk(pixels)
 
     def encode_pyramid(self, trunk: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Neck: (B, Dv, g, g) to the pyramid, finest first; in the compute dtype."""
+        if self._compiled is not None:
+            return self._compiled.pyramid(trunk)
         fine, middle, coarse = (branch(trunk) for branch in self.backbone.vision_backbone.convs)
         return fine, middle, coarse
 
@@ -183,6 +182,8 @@ class Sam3(nn.Module):
         Returns:
             Memory (P, D, g, g).
         """
+        if self._compiled is not None:
+            return self._compiled.fuse(image.fusion_tokens, image.fusion_queries, prompt)
         memory = self.transformer.encoder(image.fusion_tokens, image.fusion_queries, self.positions, prompt)
         return to_map(memory, self.config.grid)
 
@@ -196,7 +197,9 @@ class Sam3(nn.Module):
         Returns:
             Detection of P prompts.
         """
-        return self._detection(self.transformer.decoder(to_tokens(memory), self.positions, prompt), prompt)
+        if self._compiled is not None:
+            return self._compiled.detect(memory, prompt)
+        return self.detection(self.transformer.decoder(to_tokens(memory), self.positions, prompt), prompt)
 
     def detect_with_importance(self, memory: Tensor, prompt: Prompt) -> tuple[Detection, Tensor]:
         """As `detect`, and say which image tokens the object queries looked at.
@@ -212,10 +215,10 @@ class Sam3(nn.Module):
         decoded = self.transformer.decoder(to_tokens(memory), self.positions, prompt, with_importance=True)
         assert decoded.importance is not None
         grid = self.config.grid
-        return self._detection(decoded, prompt), decoded.importance.unflatten(1, (grid, grid))
+        return self.detection(decoded, prompt), decoded.importance.unflatten(1, (grid, grid))
 
-    def _detection(self, decoded: DecoderOutput, prompt: Prompt) -> Detection:
-        """Score the decoder's queries."""
+    def detection(self, decoded: DecoderOutput, prompt: Prompt) -> Detection:
+        """Score the queries that the decoder returned for P prompts."""
         scores = self.dot_prod_scoring(decoded.queries, prompt)
         return Detection(decoded.presence_logits, scores, decoded.boxes[-1], decoded.queries)
 
@@ -229,14 +232,15 @@ class Sam3(nn.Module):
             detection: Of the same P prompts.
             prompt: Of the same P prompts.
             image: Features of the image, or of one for each prompt.
-            keep: Queries whose masks are wanted (P, Q), bool.
+            keep: Queries whose masks are wanted (P, Q), bool; on the CPU, the device need not be waited for.
 
         Returns:
             Semantic maps of P prompts and K masks, float32.
         """
-        pixels = self.segmentation_head.embed_pixels(memory, prompt, image.pixel_bases)
-        prompt_index, query_index = keep.nonzero(as_tuple=True)
-        mask_logits = self.segmentation_head.masks(detection.queries[keep], pixels, keep.sum(1).tolist())
+        pixels = (self._compiled or self.segmentation_head).embed_pixels(memory, prompt, image.pixel_bases)
+        counts = keep.sum(1).tolist()
+        prompt_index, query_index = (index.to(pixels.device, non_blocking=True) for index in keep.nonzero().unbind(1))
+        mask_logits = self.segmentation_head.masks(detection.queries[prompt_index, query_index], pixels, counts)
         semantic_logits = self.segmentation_head.semantic_seg_head(pixels)[:, 0]
         single = self.positions.dtype
         return Masks(mask_logits.to(single), prompt_index, query_index, semantic_logits.to(single))

@@ -63,12 +63,12 @@ def rotary_table(rows: Tensor, cols: Tensor, head_dim: int) -> Tensor:
         head_dim: Channels of a head, a multiple of 4.
 
     Returns:
-        Complex unit numbers (n, head_dim/2).
+        Cosine and sine (n, head_dim/2, 2), float32.
     """
     pairs = head_dim // 4  # per axis
     frequency = 1.0 / _TEMPERATURE ** (torch.arange(pairs, dtype=torch.float32, device=rows.device) / pairs)
     angle = torch.cat((cols[:, None] * frequency, rows[:, None] * frequency), dim=1)  # (n, head_dim/2)
-    return torch.polar(torch.ones_like(angle), angle)
+    return torch.stack((angle.cos(), angle.sin()), dim=-1)
 
 
 def rotate(x: Tensor, table: Tensor) -> Tensor:
@@ -76,12 +76,15 @@ def rotate(x: Tensor, table: Tensor) -> Tensor:
 
     Args:
         x: (..., n, heads, head_dim).
-        table: (n, head_dim/2), complex.
+        table: (n, head_dim/2, 2), float32, as `rotary_table` returns it.
 
     Returns:
         As `x`.
     """
-    pairs = torch.view_as_complex(
-        x.to(torch.float32).unflatten(-1, (-1, 2)).contiguous()
-    )  # (..., n, heads, head_dim/2)
-    return torch.view_as_real(pairs * table[:, None]).flatten(-2).to(x.dtype)
+    pairs = x.to(torch.float32).unflatten(-1, (-1, 2))  # (..., n, heads, head_dim/2, 2)
+    if torch.compiler.is_compiling():  # no complex numbers there
+        cos, sin = table[:, None, :, 0], table[:, None, :, 1]
+        a, b = pairs.unbind(-1)
+        return torch.stack((a * cos - b * sin, a * sin + b * cos), dim=-1).flatten(-2).to(x.dtype)
+    turned = torch.view_as_complex(pairs.contiguous()) * torch.view_as_complex(table)[:, None]
+    return torch.view_as_real(turned).flatten(-2).to(x.dtype)

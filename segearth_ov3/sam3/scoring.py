@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from .layers import LayerNorm, Mlp
+from .layers import LayerNorm, Mlp, SingleLinear
 from .outputs import Prompt
 
 SCORE_LIMIT = 12.0
@@ -17,7 +17,7 @@ class PromptMlp(Mlp):
     """Residual two-layer perceptron with a final norm."""
 
     def __init__(self, dim: int, hidden: int) -> None:
-        super().__init__((dim, hidden, dim), nn.Linear)
+        super().__init__((dim, hidden, dim), SingleLinear)
         self.out_norm = LayerNorm(dim)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -31,8 +31,8 @@ class DotProductScoring(nn.Module):
     def __init__(self, dim: int, hidden: int) -> None:
         super().__init__()
         self.prompt_mlp = PromptMlp(dim, hidden)
-        self.prompt_proj = nn.Linear(dim, dim)
-        self.hs_proj = nn.Linear(dim, dim)
+        self.prompt_proj = SingleLinear(dim, dim)
+        self.hs_proj = SingleLinear(dim, dim)
 
     def forward(self, queries: Tensor, prompt: Prompt) -> Tensor:
         """Score queries.

@@ -16,11 +16,12 @@ block works token by token; so nothing is ever rearranged between blocks.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .attention import attention
 from .layers import Conv2d, LayerNorm, Linear
 from .positions import rotary_table, rotate
+from .products import PIECE, piecewise
 
 
 def to_windows(tokens: Tensor, window: int) -> Tensor:
@@ -54,15 +55,14 @@ class RotaryAttention(nn.Module):
 
         Args:
             x: (B, n, D); B counts runs.
-            table: Rotary table of the run (n, D/heads/2), complex.
+            table: Rotary table of the run (n, D/heads/2, 2).
 
         Returns:
             (B, n, D).
         """
         qkv = self.qkv(x).unflatten(-1, (3, self.heads, -1))  # (B, n, 3, heads, D/heads)
         q, k, v = rotate(qkv[:, :, 0], table), rotate(qkv[:, :, 1], table), qkv[:, :, 2]
-        y = F.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
-        return self.proj(y.transpose(1, 2).flatten(2))  # (B, n, D)
+        return self.proj(attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)))  # (B, n, D)
 
 
 class TrunkMlp(nn.Module):
@@ -75,7 +75,7 @@ class TrunkMlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., D) to (..., D)."""
-        return self.fc2(F.gelu(self.fc1(x)))
+        return self.fc2(self.fc1(x, "gelu"))
 
 
 class Block(nn.Module):
@@ -90,8 +90,11 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, table: Tensor) -> Tensor:
         """Update runs of tokens (B, n, D); see `RotaryAttention.forward`."""
+        return piecewise(lambda runs: self._update(runs, table), x, 0, max(1, PIECE // x.shape[1]))
+
+    def _update(self, x: Tensor, table: Tensor) -> Tensor:
         x = x + self.attn(self.norm1(x), table)
-        return x + self.mlp(self.norm2(x))
+        return piecewise(lambda tokens: tokens + self.mlp(self.norm2(tokens)), x, 1, PIECE)
 
 
 class PatchEmbedding(nn.Module):
@@ -151,9 +154,9 @@ class VisionTransformer(nn.Module):
         local = order[: window**2]
         shrink = window / grid  # global blocks see positions interpolated to the range of a window
         table = rotary_table(order[:, 0] * shrink, order[:, 1] * shrink, dim // heads)
-        self.register_buffer("global_table", torch.view_as_real(table), persistent=False)
+        self.register_buffer("global_table", table, persistent=False)
         table = rotary_table(local[:, 0], local[:, 1], dim // heads)
-        self.register_buffer("window_table", torch.view_as_real(table), persistent=False)
+        self.register_buffer("window_table", table, persistent=False)
 
     def _positions(self, grid: int) -> Tensor:
         """Absolute positions of all tokens (1, g, g, D)."""
@@ -176,11 +179,11 @@ class VisionTransformer(nn.Module):
         x = self.ln_pre(x + self._positions(grid))
         x = to_windows(x, self.window)  # (B, g*g, D)
         runs = {
-            True: (batch, torch.view_as_complex(self.global_table.float())),
-            False: (batch * (grid // self.window) ** 2, torch.view_as_complex(self.window_table.float())),
+            True: (batch, self.global_table.float()),
+            False: (batch * (grid // self.window) ** 2, self.window_table.float()),
         }
         for index, block in enumerate(self.blocks):
             count, table = runs[index in self.global_blocks]
             x = block(x.view(count, -1, x.shape[-1]), table)
         x = from_windows(x.view(batch, grid * grid, -1), self.window)
-        return x.permute(0, 3, 1, 2).contiguous()
+        return x.permute(0, 3, 1, 2)  # channels last in memory, which suits the convolutions that follow

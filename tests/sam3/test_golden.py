@@ -139,7 +139,7 @@ def test_prompt_agrees(golden: Golden, steps: Steps, run: str) -> None:
 
 
 def test_first_fusion_layer_agrees(golden: Golden, steps: Steps, run: str) -> None:
-    assert golden.difference(f"{run}.enc_layer0", steps.first_layer) < TOKENS
+    assert golden.difference(f"{run}.enc_layer0", steps.first_layer) < MEMORY
 
 
 def test_memory_agrees(golden: Golden, steps: Steps, run: str) -> None:
@@ -162,7 +162,7 @@ def test_presence_after_each_layer_agrees(model: Sam3, golden: Golden, steps: St
 
 
 def test_box_bias_of_first_layer_agrees(model: Sam3, golden: Golden) -> None:
-    bias = model.transformer.decoder.start().bias
+    bias = model.transformer.decoder.start().bias.dense()
     assert bias[:, :, 0].abs().max() == 0, "the presence token has no box"
     assert golden.difference("p0.rpb_layer0", bias[:, :, 1:]) < TOKENS
 

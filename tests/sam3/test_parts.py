@@ -10,10 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segearth_ov3.errors import OptionError, ShapeError
+from segearth_ov3.sam3.attention import Attention, readable
 from segearth_ov3.sam3.config import Sam3Config
 from segearth_ov3.sam3.decoder import inverse_sigmoid
-from segearth_ov3.sam3.layers import Attention, readable, to_map, to_tokens
-from segearth_ov3.sam3.mask_head import SegmentationHead, conv3x3_of_enlarged
+from segearth_ov3.sam3.enlarged_conv import conv3x3_of_enlarged
+from segearth_ov3.sam3.layers import to_map, to_tokens
+from segearth_ov3.sam3.mask_head import SegmentationHead
 from segearth_ov3.sam3.positions import rotary_table, rotate, sine_map
 from segearth_ov3.sam3.preprocess import preprocess
 from segearth_ov3.sam3.tokenizer import count_tokens, tokenize

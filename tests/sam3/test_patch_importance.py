@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from golden import load_tiny
 from torch import Tensor
 
+from segearth_ov3.sam3.attention import Attention
 from segearth_ov3.sam3.decoder import Decoder, DecoderOutput
-from segearth_ov3.sam3.layers import Attention, to_tokens
+from segearth_ov3.sam3.layers import to_tokens
 from segearth_ov3.sam3.model import Sam3
 from segearth_ov3.sam3.outputs import Prompt
 
@@ -46,7 +47,7 @@ def slow_layer(
     """One layer by torch's modules in float64: tokens (P, 1 + Q, D) and weights (P, heads, 1 + Q, g*g)."""
     layer = decoder.layers[index]
     positions, bias = decoder._box_terms(boxes)
-    positions, bias = positions.double(), bias.double().expand(len(memory), -1, -1, -1)
+    positions, bias = positions.double(), bias.dense().double().expand(len(memory), -1, -1, -1)
 
     def norm(name: str, x: Tensor) -> Tensor:
         module = getattr(layer, name)
