@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -55,7 +56,8 @@ def build_refiners(specs: Iterable[RefinerSpec]) -> tuple[Refiner, ...]:
 
     Raises:
         UnknownNameError: There is no refiner of that name; the message lists the known ones.
-        OptionError: A parameter is unknown or not admissible, or a description is none of the three.
+        OptionError: A parameter is unknown, missing or not admissible, a description is none of the three, or what it
+            describes is no refiner or cannot be hashed, which the sharing of work between variants needs.
     """
     if isinstance(specs, (str, Mapping)) or not isinstance(specs, Iterable):
         raise OptionError(f"expected a list of refiners, got one: {specs!r}; put it into [ ]")
@@ -87,7 +89,7 @@ def parse_refiner(text: str) -> dict[str, Any]:
 
 
 def describe_refiner(refiner: Refiner) -> dict[str, Any]:
-    """Name and parameters of a refiner, in plain JSON types; injected objects are left out."""
+    """Name and parameters of a refiner, in plain JSON types; injected objects are left out, odd values are texts."""
     names = {kind: name for name, kind in REFINERS.items()}
     if isinstance(refiner, CustomRefiner):
         function = refiner.function
@@ -95,8 +97,7 @@ def describe_refiner(refiner: Refiner) -> dict[str, Any]:
     if not dataclasses.is_dataclass(refiner):
         return {"type": type(refiner).__qualname__, "at": refiner.at}
     fields = (field.name for field in dataclasses.fields(refiner) if field.repr)
-    values = {name: getattr(refiner, name) for name in fields}
-    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+    plain = {name: _plain(getattr(refiner, name)) for name in fields}
     return {"type": names.get(type(refiner), type(refiner).__qualname__), **plain}
 
 
@@ -105,7 +106,7 @@ def _build(spec: RefinerSpec) -> Refiner:
         spec = parse_refiner(spec)
     if not isinstance(spec, Mapping):
         if isinstance(spec, Refiner) and not isinstance(spec, type):
-            return spec
+            return _checked(spec)
         raise OptionError(f"expected a refiner, a dict with a type, or a text like smoothing:weight=0.2, got {spec!r}")
     values = dict(spec)
     kind = values.pop("type", None)
@@ -113,11 +114,39 @@ def _build(spec: RefinerSpec) -> Refiner:
         kind, values = CustomRefiner, {"function": kind, **values}
     elif not isinstance(kind, type):
         kind = lookup(REFINERS, str(kind), "refiner")
-    known = list(inspect.signature(kind).parameters)
+    signature = inspect.signature(kind)
+    known = list(signature.parameters)
     unknown = [name for name in values if name not in known]
     if unknown:
         raise OptionError(f"{spec['type']} has no parameter {', '.join(unknown)}; it has {', '.join(known)}")
-    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+    try:
+        signature.bind(**values)
+    except TypeError as error:
+        raise OptionError(f"{spec['type']}: {error}; it has {', '.join(known)}") from error
+    return _checked(
+        kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+    )
+
+
+def _checked(refiner: object) -> Refiner:
+    """The same object, if it is a refiner that variants can be grouped by."""
+    if not isinstance(refiner, Refiner):
+        raise OptionError(f"expected a refiner, which can be called and has at and needs, got {refiner!r}")
+    try:
+        hash(refiner)
+    except TypeError as error:
+        raise OptionError(f"{refiner!r} cannot be hashed ({error}); make it a dataclass with frozen=True") from error
+    return refiner
+
+
+def _plain(value: Any) -> Any:
+    """As JSON holds it; what it cannot hold becomes a text."""
+    if isinstance(value, (tuple, list)):
+        return [_plain(each) for each in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted(map(str, value))
+    is_plain = math.isfinite(value) if isinstance(value, float) else isinstance(value, (bool, int, str, type(None)))
+    return value if is_plain else str(value)
 
 
 def _split(text: str) -> list[str]:

@@ -39,9 +39,9 @@ class RefinerContext:
     images: Tensor | None = None
     _shared: dict[Hashable, Any] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
-    def with_prompts(self, prompts: Iterable[str]) -> RefinerContext:
+    def with_prompts(self, prompts: Iterable[str], images: Tensor | None = None) -> RefinerContext:
         """The same images, read by prompts; shares what was computed once per image."""
-        return dataclasses.replace(self, prompts=tuple(prompts))
+        return dataclasses.replace(self, prompts=tuple(prompts), images=images)
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
         """What `make` returns, called once per image however many prompts, refiners and variants ask for it.
@@ -150,9 +150,15 @@ def refine(tokens: Tensor, refiners: Iterable[Refiner], context: RefinerContext)
 
     Raises:
         ShapeError: A refiner returned another shape, dtype or device.
+        OptionError: A refiner returned no tensor, or changed its input, which other variants still have to read.
     """
     for refiner in refiners:
+        version = None if tokens.is_inference() else tokens._version
         refined = refiner(tokens, context)
+        if not isinstance(refined, Tensor):
+            raise OptionError(f"{refiner} must return tokens, got {type(refined).__name__}")
+        if version is not None and tokens._version != version:
+            raise OptionError(f"{refiner} changed its input in place; let it return new tokens")
         wanted, got = ((tuple(each.shape), each.dtype, each.device) for each in (tokens, refined))
         if wanted != got:
             raise ShapeError(f"{refiner} must return tokens like its input, {wanted}, got {got}")

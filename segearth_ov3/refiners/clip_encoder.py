@@ -129,8 +129,9 @@ class ClipEncoder(nn.Module):
         tiles = max(1, (side + self.size // 2) // self.size) if grid == "tiled" else 1
         crops = cut_crops(resize_pixels(pixels, tiles * self.size), tiles)  # (B*k*k, 3, s, s)
         wanted = sorted({*taps, self.blocks})
-        blocks = self._blocks(crops, wanted)  # (B*k*k, p*p, D) each
-        projected = self.visual.ln_post(blocks[-1]) @ self.visual.proj  # (B*k*k, p*p, E)
+        with torch.autocast(pixels.device.type, enabled=False):  # features are kept, whoever asks for them first
+            blocks = self._blocks(crops, wanted)  # (B*k*k, p*p, D) each
+            projected = self.visual.ln_post(blocks[-1]) @ self.visual.proj  # (B*k*k, p*p, E)
         maps = tuple(stitch_maps(each, tiles).float() for tap, each in zip(wanted, blocks) if tap in taps)
         return ClipFeatures(maps, stitch_maps(projected, tiles).float())
 
@@ -148,7 +149,8 @@ class ClipEncoder(nn.Module):
         if key not in self._texts:
             words = list(prompts)
             ids = self._tokenizer(words) if self._tokenizer else tokenize(words, self.model.context_length)
-            embeddings = self.model.encode_text(ids.to(self.device)).float()
+            with torch.autocast(self.device.type, enabled=False):
+                embeddings = self.model.encode_text(ids.to(self.device)).float()
             self._texts[key] = functional.normalize(embeddings, dim=-1)
         return self._texts[key]
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 from types import EllipsisType
 
 import torch
@@ -67,12 +68,12 @@ def clip_similarity(
     check_choice("window", window, WINDOWS)
     check_shape("tokens", tokens, "N D g g")
     with torch.autocast(tokens.device.type, enabled=False):
-        values = tokens.float()
         if mode == "text":
-            similarity = _text_similarity(values, reference, text)  # (N, g, g)
+            similarity = _text_similarity(tokens, reference, text)  # (N, g, g)
         else:
-            own = affinity(values, window) if mode == "affinity" else values
+            own = affinity(tokens.float(), window) if mode == "affinity" else tokens.float()
             similarity = torch.stack([_cosine(own, each, mode) for each in reference]).mean(dim=0)  # (N, g, g)
+        values = tokens.to(torch.promote_types(tokens.dtype, torch.float32))
         return (values * (1 + beta * similarity[:, None])).to(tokens.dtype)
 
 
@@ -140,7 +141,7 @@ class ClipSimilarity:
         grid: What CLIP sees: the "whole" image at its own size, or the image "tiled" into crops of that size.
         window: Side of the neighbourhood of mode "affinity", 3 or 5.
         model: Name of a model of open_clip.
-        pretrained: Tag of its weights, or a local file.
+        pretrained: Tag of its weights, or a local file; "random" for a control that has learnt nothing.
         encoder: A model of one's own instead of those two, on the device of the tokens.
         at: Where it acts: "trunk", "pyramid" or "memory"; mode "text" at "memory" only.
 
@@ -165,6 +166,8 @@ class ClipSimilarity:
         check_choice("window", self.window, WINDOWS)
         check_place(self.at, self.needs)
         object.__setattr__(self, "taps", _taps(self.taps))  # configurations give lists, which cannot be hashed
+        object.__setattr__(self, "pretrained", _text("pretrained", self.pretrained))
+        object.__setattr__(self, "model", _text("model", self.model))
 
     @property
     def needs(self) -> frozenset[str]:
@@ -213,6 +216,12 @@ def _taps(taps: object) -> tuple[int, ...]:
     if not found or len(set(found)) < len(found) or not all(type(tap) is int and tap > 0 for tap in found):
         raise OptionError(f"taps must be different blocks of CLIP, counted from 1, such as 6, 12, 18, 24; got {taps!r}")
     return found
+
+
+def _text(name: str, value: object) -> str:
+    if not isinstance(value, (str, Path)):
+        raise OptionError(f"{name} must be a text, got {value!r}")
+    return str(value)
 
 
 def _cosine(own: Tensor, reference: Tensor, mode: str) -> Tensor:

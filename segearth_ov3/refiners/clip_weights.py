@@ -9,6 +9,9 @@ Here a tag decides by what open_clip knows about it. For a file the name decides
 where all published weights of that model use QuickGELU: "ViT-L-14-336" has only OpenAI's, so its files are read as
 such. Likewise a tag decides by which mean and deviation images are normalised, and files get OpenAI's, which all
 published weights but one share. For a model of one's own with other settings, pass a `ClipEncoder`.
+
+The tag "random" stands for no weights at all: open_clip's own initialisation from a fixed seed. It says what an encoder
+that has learnt nothing does to a score, which a real one has to beat.
 """
 
 from __future__ import annotations
@@ -31,6 +34,9 @@ from .clip_encoder import MEAN, STD, ClipEncoder
 
 MODEL = "ViT-L-14-336"
 PRETRAINED = "openai"
+RANDOM = "random"
+
+_SEED = 0
 
 _QUICK = "-quickgelu"
 _FILE_NAME = "open_clip_model.safetensors"  # what open_clip looks for first in a repository on Hugging Face
@@ -72,7 +78,7 @@ def load_clip(
 
     Args:
         model: Name of a model of open_clip with its own vision transformer and text transformer, such as ViT-B-32.
-        pretrained: Tag that open_clip knows for this model, or a local file of its weights.
+        pretrained: Tag that open_clip knows for this model, or a local file of its weights; "random" for none.
         device: Where it goes.
 
     Returns:
@@ -93,12 +99,16 @@ def _load(model: str, pretrained: str, device: torch.device) -> ClipEncoder:
 
     config = _config(model)
     tag = open_clip.get_pretrained_cfg(model, pretrained)
-    path = _fetch(model, pretrained, tag) if tag else _local_file(model, pretrained)
+    path = None
+    if pretrained != RANDOM:
+        path = _fetch(model, pretrained, tag) if tag else _local_file(model, pretrained)
     settings = _settings(model, tag)
-    logger.info("CLIP %s from %s, %s", model, path, settings)
+    logger.info("CLIP %s from %s, %s", model, path or "no weights at all", settings)
     with torch.random.fork_rng(devices=[]):  # it is filled with random weights first
+        torch.default_generator.manual_seed(_SEED)  # of the CPU alone; `torch.manual_seed` would reach the others too
         network = open_clip.CLIP(**config, quick_gelu=settings.quick_gelu)
-    _fill(network, _read(path, model), path, model)
+    if path is not None:
+        _fill(network, _read(path, model), path, model)
     return ClipEncoder(network, mean=settings.mean, std=settings.std, name=model).to(device)
 
 

@@ -27,7 +27,6 @@ from ..errors import OptionError
 from ..shapes import check_shape
 from .base import RefinerContext, check_choice, check_place, check_range
 
-MIN_NORM = 1e-12  # shorter tokens have no direction: their cosine with any other is 0
 CPU_GROUP_VALUES = 2**21  # 8 MB of float32 per vector, of which the solver holds six
 
 
@@ -77,7 +76,8 @@ def graph_laplacian(
     nodes = _node_table(height, width, radius, tokens.device)  # (g*g, 1 + K)
     coefficients = _coefficients(weights, nodes, lam, normalized)  # (N, g*g, 1 + K)
     columns = _to_columns(tokens)  # (N, g*g, D)
-    solved = _solve(columns, coefficients.to(columns.dtype), nodes, tolerance, max_iterations)
+    peaks = _peaks(columns, dim=1)  # (N, 1, D): every channel is solved at the same size, so that no square underflows
+    solved = _solve(columns / peaks, coefficients.to(columns.dtype), nodes, tolerance, max_iterations) * peaks
     return solved.to(tokens.dtype).transpose(1, 2).unflatten(2, (height, width))  # (N, D, g, g)
 
 
@@ -138,7 +138,7 @@ def neighbour_weights(guide: Tensor, *, radius: int = 1, temperature: float = 1.
     """
     count, _, height, width = guide.shape
     nodes = _to_columns(guide)  # (N, g*g, D)
-    units = nodes / torch.linalg.vector_norm(nodes, dim=-1, keepdim=True).clamp_min(MIN_NORM)
+    units = functional.normalize(nodes / _peaks(nodes, dim=2), dim=2)  # zeros stay zeros: their cosine with any is 0
     offsets = _offsets(radius)
     weights = units.new_zeros(count, height * width, len(offsets))
     for index in range(len(offsets) // 2, len(offsets)):  # the first half are the same edges from their other end
@@ -191,6 +191,11 @@ def _to_columns(tokens: Tensor) -> Tensor:
     """(N, D, g, g) to (N, g*g, D), contiguous, float32 at least."""
     columns = tokens.flatten(2).transpose(1, 2)
     return columns.to(torch.promote_types(tokens.dtype, torch.float32)).contiguous()
+
+
+def _peaks(values: Tensor, dim: int) -> Tensor:
+    """Largest absolute value along an axis, kept as an axis of length 1; never 0, so that one can divide by it."""
+    return values.abs().amax(dim=dim, keepdim=True).clamp_min(torch.finfo(values.dtype).tiny)
 
 
 @torch.library.custom_op(
@@ -278,7 +283,7 @@ def _conjugate_gradients(
 def _finite_maximum(residuals: Tensor) -> float:
     worst = float(residuals.max())
     if not math.isfinite(worst):
-        raise OptionError("graph_laplacian: expected finite tokens whose squares are finite too, got NaN or infinity")
+        raise OptionError("graph_laplacian: expected finite tokens, got NaN or infinity")
     return worst
 
 

@@ -30,6 +30,7 @@ PADDINGS = ("none", "reflect")
 Shape = Literal["ideal", "gaussian", "butterworth"]
 Padding = Literal["none", "reflect"]
 
+MAX_RADIUS = 1e6  # far beyond any map, and still a number that JSON can hold
 MIN_SQUARED_RADIUS = 1e-18  # in place of 0, where the smooth shapes would divide by it: only the mean of the map stays
 
 
@@ -46,8 +47,8 @@ def lowpass(
 
     Args:
         tokens: (N, D, g, g), floating; computed in float32 at least.
-        radius: Frequency r at which the filter ends, in cycles per map, at least 0; 0 keeps the mean alone. The highest
-            frequency of a map along an axis is g/2. An axis is measured by its own length where they differ.
+        radius: Frequency r at which the filter ends, in cycles per map, 0 to 1e6; 0 keeps the mean alone. The
+            highest frequency of a map along an axis is g/2. An axis is measured by its own length where they differ.
         alpha: α, 0 to 1; 0 changes nothing, 1 leaves the low frequencies alone.
         shape: Gain at frequency f. "ideal": 1 where f ≤ r, else 0, which rings beside edges; "gaussian":
             exp(−f²/2r²), 0.61 at r; "butterworth": 1/(1 + (f/r)^(2·order)), 0.5 at r.
@@ -65,7 +66,7 @@ def lowpass(
     """
     _check(radius, alpha, shape, order, padding)
     check_shape("tokens", tokens, "N D H W")
-    if alpha == 0:
+    if alpha == 0 or tokens.numel() == 0:  # some FFTs refuse maps without values
         return tokens
     maps = tokens.to(torch.promote_types(tokens.dtype, torch.float32))
     with torch.autocast(tokens.device.type, enabled=False):
@@ -153,5 +154,5 @@ def _check(radius: float, alpha: float, shape: str, order: int, padding: str) ->
     check_choice("shape", shape, SHAPES)
     check_choice("padding", padding, PADDINGS)
     check_choice("order", order, range(1, 17))
-    check_range({"radius": radius}, 0)
+    check_range({"radius": radius}, 0, MAX_RADIUS)
     check_range({"alpha": alpha}, 0, 1)

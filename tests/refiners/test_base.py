@@ -62,9 +62,9 @@ def test_value_whose_making_fails_is_made_again() -> None:
     assert context.once("key", lambda: 5) == 5
 
 
-def test_with_prompts_changes_the_prompts_alone() -> None:
+def test_with_prompts_changes_prompts_and_whose_they_are() -> None:
     images = torch.tensor([1, 0])
-    context = RefinerContext(PIXELS, images=images).with_prompts(["road", "tree"])
+    context = RefinerContext(PIXELS).with_prompts(["road", "tree"], images)
     assert context.prompts == ("road", "tree")
     assert context.pixels is PIXELS
     assert context.images is images
@@ -124,6 +124,22 @@ def test_every_refiner_of_a_chain_gets_the_context() -> None:
 def test_refiner_that_returns_other_tokens_is_named(function: object, message: str) -> None:
     with pytest.raises(ShapeError, match=f"CustomRefiner.* must return tokens like its input, .*{message}"):
         refine(TOKENS, [custom(lambda x: x), custom(function)], RefinerContext(PIXELS))
+
+
+def test_refiner_that_forgets_to_return_is_named() -> None:
+    with pytest.raises(OptionError, match=r"CustomRefiner.* must return tokens, got NoneType"):
+        refine(TOKENS, [custom(lambda x: None)], RefinerContext(PIXELS))
+
+
+@pytest.mark.parametrize("function", [lambda x: x.mul_(2), lambda x: x.mul_(2).clone(), lambda x: x[0].zero_() + x])
+def test_refiner_that_changes_what_others_read_is_named(function: object) -> None:
+    with pytest.raises(OptionError, match=r"CustomRefiner.* changed its input in place"):
+        refine(TOKENS.clone(), [custom(function)], RefinerContext(PIXELS))
+
+
+def test_chain_works_on_tokens_of_inference_mode() -> None:
+    with torch.inference_mode():
+        assert torch.equal(refine(TOKENS + 0, [custom(lambda x: x + 1)], RefinerContext(PIXELS)), TOKENS + 1)
 
 
 # ---- custom refiners and protocols

@@ -140,6 +140,15 @@ def test_map_of_clip_grows_bilinearly(side: int) -> None:
     np.testing.assert_allclose(resize_map(maps, side)[0], slow_bilinear(maps[0].numpy(), side), rtol=1e-5, atol=1e-5)
 
 
+def test_map_of_clip_is_resized_before_it_is_compared() -> None:
+    """Neighbours are those on the grid of the tokens: similarities of CLIP's own, wider neighbours would be lower."""
+    features = random_features(taps=2)
+    fine = [torch.from_numpy(slow_bilinear(tap[0].numpy(), SIDE))[None].float() for tap in features.taps]
+    for mode, expected in (("affinity", [affinity(each, 3) for each in fine]), ("channel", fine)):
+        for found, wanted in zip(clip_reference(features, SIDE, mode=mode), expected, strict=True):
+            torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
+
+
 def test_map_of_clip_shrinks_without_leaving_tokens_out() -> None:
     maps = torch.zeros(1, 1, 12, 12)
     for row in range(12):

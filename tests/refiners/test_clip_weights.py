@@ -142,6 +142,40 @@ def test_loaded_model_is_float32_and_frozen(tmp_path: Path) -> None:
     assert not any(parameter.requires_grad for parameter in encoder.parameters())
 
 
+# ---- no weights
+
+
+def test_random_encoder_is_open_clips_own_initialisation_and_always_the_same() -> None:
+    torch.manual_seed(3)
+    first = load_clip(NAME, "random")
+    clip_weights._load.cache_clear()
+    torch.manual_seed(4)
+    second = load_clip(NAME, "random")
+    assert first is not second
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = open_clip.CLIP(**CONFIG)
+    assert_same(first, model)
+    assert_same(second, model)
+
+
+def test_random_encoder_leaves_the_random_numbers_alone() -> None:
+    before = torch.get_rng_state()
+    load_clip(NAME, "random")
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_random_encoder_has_the_activation_and_normalisation_of_the_published_weights() -> None:
+    encoder = load_clip(f"{NAME}-openai", "random")
+    assert quick_gelus(encoder) == 6
+    assert encoder.mean.flatten().tolist() == pytest.approx(open_clip.OPENAI_DATASET_MEAN)
+
+
+def test_random_encoder_of_an_unknown_model_is_refused() -> None:
+    with pytest.raises(OptionError, match="open_clip has no model"):
+        load_clip("ViT-tinny", "random")
+
+
 # ---- activation
 
 

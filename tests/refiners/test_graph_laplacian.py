@@ -228,6 +228,19 @@ def test_dead_channel_stays_dead() -> None:
     assert torch.equal(graph_laplacian(tokens)[:, 2], tokens[:, 2])
 
 
+@pytest.mark.parametrize("size", [1e-36, 1e-20, 1e-9, 1e12, 1e25])
+def test_size_of_tokens_does_not_count(size: float) -> None:
+    tokens = random_tokens()
+    torch.testing.assert_close(graph_laplacian(size * tokens) / size, graph_laplacian(tokens), atol=1e-4, rtol=0)
+
+
+def test_weak_channel_is_solved_like_the_others() -> None:
+    sizes = torch.tensor([1, 1e-18, 1e-30, 1e18, 1, 1])[:, None, None]
+    tokens = random_tokens()
+    found = graph_laplacian(sizes * tokens, guide=tokens) / sizes
+    torch.testing.assert_close(found, graph_laplacian(tokens), atol=1e-4, rtol=0)
+
+
 def test_weights_that_vanish_leave_tokens_alone() -> None:
     tokens = torch.eye(4).view(1, 4, 2, 2)  # at right angles: exp(-1000) is 0 in float32
     assert torch.equal(graph_laplacian(tokens, temperature=0.001, normalized=True), tokens)
@@ -320,10 +333,6 @@ def test_wrong_parameter_is_named(options: dict[str, object], message: str) -> N
         GraphLaplacian(**options)
     with pytest.raises(OptionError, match=message):
         graph_laplacian(random_tokens(), **options)
-
-
-def test_no_maps_give_no_maps() -> None:
-    assert graph_laplacian(torch.zeros(0, 2, 5, 5)).shape == (0, 2, 5, 5)
 
 
 def test_tokens_of_other_axes_are_refused() -> None:

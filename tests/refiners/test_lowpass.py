@@ -160,7 +160,8 @@ def test_defaults_are_a_fifth_of_an_ideal_filter_of_12_cycles_at_memory() -> Non
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"radius": -1}, "radius must be a number from 0 to inf, got -1"),
+        ({"radius": -1}, r"radius must be a number from 0 to 1e\+06, got -1"),
+        ({"radius": math.inf}, "radius must be a number .* got inf"),
         ({"radius": math.nan}, "radius must be a number .* got nan"),
         ({"alpha": 1.5}, "alpha must be a number from 0 to 1, got 1.5"),
         ({"alpha": math.nan}, "alpha must be a number .* got nan"),
@@ -178,14 +179,9 @@ def test_wrong_parameter_is_named(options: dict[str, object], message: str) -> N
 
 
 @pytest.mark.parametrize("shape", GAINS)
-@pytest.mark.parametrize("radius", [math.inf, 1e200])
-def test_endless_radius_keeps_everything(shape: str, radius: float) -> None:
+def test_largest_radius_keeps_everything(shape: str) -> None:
     tokens = random_tokens()
-    torch.testing.assert_close(lowpass(tokens, radius=radius, alpha=1, shape=shape), tokens, atol=1e-6, rtol=0)
-
-
-def test_no_maps_give_no_maps() -> None:
-    assert lowpass(torch.zeros(0, 2, 5, 5)).shape == (0, 2, 5, 5)
+    torch.testing.assert_close(lowpass(tokens, radius=1e6, alpha=1, shape=shape), tokens, atol=1e-6, rtol=0)
 
 
 def test_tokens_of_other_axes_are_refused() -> None:

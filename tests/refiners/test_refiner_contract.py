@@ -25,7 +25,7 @@ CONTEXT = RefinerContext(random_pixels(), prompts=("road", "water", "building"))
 CLIP: dict[str, Any] = {"taps": (2, 4), "encoder": CountingEncoder()}
 
 # closeness of results that may differ by rounding
-TOLERANCES = {torch.float32: 2e-5, torch.float16: 4e-3, torch.bfloat16: 3e-2}
+TOLERANCES = {torch.float64: 1e-9, torch.float32: 2e-5, torch.float16: 4e-3, torch.bfloat16: 3e-2}
 
 
 class Case(NamedTuple):
@@ -76,7 +76,8 @@ def case(request: pytest.FixtureRequest) -> Case:
 
 
 def random_tokens(dtype: torch.dtype = torch.float32, rows: int = ROWS) -> Tensor:
-    return torch.randn((rows, WIDTH, SIDE, SIDE), generator=torch.Generator().manual_seed(5)).to(dtype)
+    generator = torch.Generator().manual_seed(5)
+    return torch.randn((rows, WIDTH, SIDE, SIDE), generator=generator, dtype=torch.float64).to(dtype)
 
 
 def prompts_of(rows: list[int]) -> RefinerContext:
@@ -110,10 +111,17 @@ def test_identity_setting_changes_no_bit(case: Case, dtype: torch.dtype) -> None
     assert torch.equal(case.identity(tokens, CONTEXT), tokens)
 
 
-@DTYPES
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
 def test_half_precision_agrees_with_single(case: Case, dtype: torch.dtype) -> None:
     tokens = random_tokens(dtype)
     assert_close(case.refiner(tokens, CONTEXT), case.refiner(tokens.float(), CONTEXT).to(dtype))
+
+
+def test_double_precision_is_not_lost(case: Case) -> None:
+    tokens = random_tokens(torch.float64)
+    rounded = tokens.float().double()
+    assert (case.refiner(tokens, CONTEXT) - case.refiner(rounded, CONTEXT)).abs().max() > 1e-9
+    assert (case.refiner(rounded, CONTEXT) - case.refiner(rounded.float(), CONTEXT)).abs().max() < 1e-4
 
 
 @DTYPES
@@ -122,6 +130,10 @@ def test_input_is_not_changed(case: Case, dtype: torch.dtype) -> None:
     before = tokens.clone()
     case.refiner(tokens, CONTEXT)
     assert torch.equal(tokens, before)
+
+
+def test_no_maps_give_no_maps(case: Case) -> None:
+    assert case.refiner(random_tokens(rows=0), prompts_of([])).shape == (0, WIDTH, SIDE, SIDE)
 
 
 @pytest.mark.parametrize("layout", ["channels last", "every other row", "expanded"])
@@ -166,9 +178,10 @@ def test_function_and_dataclass_have_the_same_defaults(case: Case) -> None:
 @DTYPES
 def test_autocast_has_no_influence(case: Case, dtype: torch.dtype) -> None:
     tokens = random_tokens(dtype)
-    expected = case.refiner(tokens, CONTEXT)
+    CLIP["encoder"].forget_prompts()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert torch.equal(case.refiner(tokens, CONTEXT), expected)
+        found = case.refiner(tokens, RefinerContext(CONTEXT.pixels, CONTEXT.prompts))  # CLIP reads both anew
+    assert torch.equal(found, case.refiner(tokens, CONTEXT))
 
 
 @pytest.mark.parametrize("place", PLACES)

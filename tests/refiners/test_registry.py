@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,6 +41,27 @@ class Scaling:
 
     def __call__(self, tokens: Tensor, context: RefinerContext) -> Tensor:
         return tokens * self.factor
+
+
+@dataclasses.dataclass
+class Mutable:
+    """Cannot be the key of what variants share."""
+
+    at: str = "memory"
+    needs: frozenset[str] = frozenset()
+
+    def __call__(self, tokens: Tensor, context: RefinerContext) -> Tensor:
+        return tokens
+
+
+@dataclasses.dataclass(frozen=True)
+class Halving:
+    """Has no place to act at."""
+
+    share: float
+
+    def __call__(self, tokens: Tensor, context: RefinerContext) -> Tensor:
+        return tokens * self.share
 
 
 # ---- building
@@ -140,6 +162,16 @@ def test_unknown_parameter_lists_the_known_ones() -> None:
         ({"type": "lowpass", "alpha": None}, "alpha must be a number from 0 to 1, got None"),
         ({"type": invert, "at": "trunk", "needs": ["prompts"]}, "prompts are read at='memory' only"),
         ({"type": invert, "weight": 1}, "has no parameter weight; it has function, at, needs"),
+        ({"type": Halving}, "missing a required argument: 'share'; it has share"),
+        ({"type": CustomRefiner, "at": "trunk"}, "missing a required argument: 'function'; it has function"),
+        (
+            {"type": Halving, "share": 0.5},
+            "expected a refiner, which .* has at and needs, got .*Halving",
+        ),
+        (Mutable(), r"Mutable\(.* cannot be hashed .*; make it a dataclass with frozen=True"),
+        ({"type": Mutable}, "cannot be hashed"),
+        ({"type": "clip_similarity", "model": 5}, "model must be a text, got 5"),
+        ("clip_similarity:pretrained=none", "pretrained must be a text, got None"),
         ({"weight": 1}, "unknown refiner 'None', known: "),
         (None, "expected a refiner, a dict with a type, or a text like smoothing:weight=0.2, got None"),
         (Smoothing, "expected a refiner, a dict with a type, or a text"),
@@ -203,13 +235,33 @@ def test_description_in_json_builds_the_refiner_again(refiner: Refiner) -> None:
     assert build_refiners([json.loads(json.dumps(describe_refiner(refiner), allow_nan=False))]) == (refiner,)
 
 
-def test_parameter_that_json_cannot_hold_is_refused() -> None:
-    with pytest.raises(OptionError, match=r"temperature must be a number from 0.001 to 1e\+06, got inf"):
-        build_refiners([{"type": "graph_laplacian", "temperature": float("inf")}])
+@pytest.mark.parametrize(("name", "parameter"), [("graph_laplacian", "temperature"), ("lowpass", "radius")])
+def test_parameter_that_json_cannot_hold_is_refused(name: str, parameter: str) -> None:
+    with pytest.raises(OptionError, match=rf"{parameter} must be a number from 0.* to 1e\+06, got inf"):
+        build_refiners([{"type": name, parameter: float("inf")}])
 
 
 def test_every_registered_refiner_is_among_the_examples() -> None:
     assert {type(refiner) for refiner in EXAMPLES} == set(REFINERS.values())
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        ((1, (2, None)), [1, [2, None]]),
+        (frozenset("ba"), ["a", "b"]),
+        (float("inf"), "inf"),
+        (Path("a/b.pt"), "a/b.pt"),
+    ],
+)
+def test_description_is_plain_whatever_a_refiner_holds(value: Any, plain: Any) -> None:
+    found = describe_refiner(Scaling(value))
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert found["factor"] == plain
+
+
+def test_path_of_weights_becomes_a_text() -> None:
+    assert ClipSimilarity(pretrained=Path("a/b.pt")) == ClipSimilarity(pretrained="a/b.pt")  # type: ignore[arg-type]
 
 
 def test_description_names_all_parameters() -> None:
@@ -233,6 +285,6 @@ def test_description_of_a_foreign_class_is_its_name_and_fields() -> None:
         def __call__(self, tokens: Tensor, context: RefinerContext) -> Tensor:
             return tokens
 
-    assert describe_refiner(Scaling(3.0))["factor"] == 3.0
+    assert describe_refiner(Scaling(3.0)) == {"type": "Scaling", "factor": 3.0, "at": "memory", "needs": []}
     assert describe_refiner(Plain())["at"] == "trunk"
     assert describe_refiner(Plain())["type"].endswith("Plain")

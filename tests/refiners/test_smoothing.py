@@ -106,10 +106,6 @@ def test_wrong_parameter_is_named(options: dict[str, object], message: str) -> N
         smoothing(random_tokens(), **options)
 
 
-def test_no_maps_give_no_maps() -> None:
-    assert smoothing(torch.zeros(0, 2, 5, 5)).shape == (0, 2, 5, 5)
-
-
 def test_tokens_of_other_axes_are_refused() -> None:
     with pytest.raises(ShapeError, match=r"expected tokens \(N, D, H, W\), got \(3, 8, 8\)"):
         smoothing(random_tokens((3, 8, 8)))
