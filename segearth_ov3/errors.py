@@ -58,3 +58,7 @@ class VocabularyWarning(SegEarthWarning):
 
 class RasterWarning(SegEarthWarning):
     """A raster works, but something in it limits what the result means."""
+
+
+class LowMemoryWarning(SegEarthWarning):
+    """Memory ran out; work goes on in smaller pieces."""

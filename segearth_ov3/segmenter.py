@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from torch import Tensor
 
+from .engine.engine import mask_rows
+from .engine.memory import automatic_chunk, check_count
 from .engine.predictor import Progress, VariantPredictor
 from .engine.scores import FusionSettings
 from .engine.variants import Variant
@@ -49,7 +51,12 @@ class Segmenter:
         window: Side of the windows in pixels; None predicts every image as a whole.
         stride: Step from window to window in pixels, 1 to `window`; None means `window`, so that only the windows
             moved back at the borders overlap.
-        prompt_chunk: Prompts that go through the network together; more need more memory.
+        prompt_chunk: Prompts that go through the network together; more need more memory. None chooses by the memory
+            that is free. Results differ by rounding only.
+        window_batch: Windows of an image that go through the network together; more suit a large GPU. None: 1 on a
+            CPU, 4 elsewhere. Results differ by rounding only.
+        compile: Compile the network, which takes minutes at the first image and makes later ones faster on a GPU. The
+            model stays compiled. Vocabularies of fewer prompts than `prompt_chunk` take as long as one of so many.
 
     Raises:
         OptionError: A value is not admissible.
@@ -74,8 +81,14 @@ class Segmenter:
         use_presence: bool = True,
         window: int | None = None,
         stride: int | None = None,
-        prompt_chunk: int = 8,
+        prompt_chunk: int | None = None,
+        window_batch: int | None = None,
+        compile: bool = False,
     ) -> None:
+        if compile:
+            prompt_chunk = prompt_chunk or automatic_chunk(model)
+            check_count("prompt_chunk", prompt_chunk)
+            model.compile_steps(prompt_chunk, mask_rows(model))
         self.model = model
         self.vocabulary = vocabulary
         self.settings = FusionSettings(prob_threshold, confidence_threshold, use_semantic, use_instance, use_presence)
@@ -83,6 +96,8 @@ class Segmenter:
         self.window = window
         self.stride = window if stride is None else stride
         self.prompt_chunk = prompt_chunk
+        self.window_batch = window_batch
+        self.compile = compile
         self._predictor = VariantPredictor(
             model,
             vocabulary,
@@ -90,7 +105,23 @@ class Segmenter:
             window=window,
             stride=stride,
             prompt_chunk=prompt_chunk,
+            window_batch=window_batch,
         )
+
+    @property
+    def prob_threshold(self) -> float:
+        """Pixels whose best class score is below it become background."""
+        return self.settings.prob_threshold
+
+    @property
+    def background(self) -> int | None:
+        """Class of such pixels; None gives every pixel its best class."""
+        return self.vocabulary.background
+
+    @property
+    def input_size(self) -> int:
+        """Side of the network's input in pixels: images of this size are not resampled."""
+        return self.model.config.image_size
 
     def __call__(self, image: np.ndarray | Tensor, progress: Progress | None = None) -> Segmentation:
         """Segment one image; all scores are exact.
@@ -129,6 +160,29 @@ class Segmenter:
         (labels,) = self._predictor.labels(image, progress)
         return labels
 
+    def class_scores(self, images: Sequence[np.ndarray | Tensor] | np.ndarray | Tensor) -> Tensor:
+        """Score every class at every pixel of images of equal size, each predicted as one whole window.
+
+        The images go through the network together. Where memory runs out, they go through it in smaller batches, then
+        in batches of one with fewer prompts at a time; what has proved too large is not tried again.
+
+        Args:
+            images: B images (H0, W0, 3), RGB, uint8, in a sequence, or an array or tensor (B, H0, W0, 3). More at
+                once suit a large GPU and need more memory.
+
+        Returns:
+            (B, C, H0, W0), float32, 0 to 1, on the model's device; each image as `__call__` would score it alone
+            without windows, up to rounding.
+
+        Raises:
+            ShapeError: There is no image, one is not (H0, W0, 3) or has no pixels, or sizes differ.
+            OptionError: Not arrays or tensors of uint8.
+
+        Warns:
+            LowMemoryWarning: Memory ran out for the first time.
+        """
+        return self._predictor.window_scores(images)[:, 0]
+
     def describe(self) -> dict[str, Any]:
         """Everything the result depends on besides image and weights, in plain JSON types."""
         return {
@@ -139,6 +193,8 @@ class Segmenter:
             "stride": self.stride,
             "refiners": [describe_refiner(refiner) for refiner in self.refiners],
             "prompt_chunk": self.prompt_chunk,
+            "compile": self.compile,
+            "window_batch": self.window_batch,
             "device": str(self.model.device),
             "dtype": str(self.model.dtype).removeprefix("torch."),
             "model": self.model.config.to_dict(),

@@ -91,7 +91,7 @@ class FakeSam3:
 
     def prompt(self, image: ImageFeatures, text: TextFeatures, boxes: BoxPrompts | None = None) -> Prompt:
         assert boxes is None
-        assert len(image.trunk) == 1
+        assert len(image.trunk) in (1, len(text.tokens))
         geometry = image.geometry.expand(len(text.tokens), -1, -1)
         padding = text.padding.new_zeros(len(text.tokens), 1)
         return Prompt(torch.cat((text.tokens, geometry), dim=1), torch.cat((text.padding, padding), dim=1))
@@ -100,7 +100,7 @@ class FakeSam3:
         self.calls["prompts fused"] += len(prompt.tokens)
         memory = torch.zeros(len(prompt.tokens), self.config.dim, self.config.grid, self.config.grid)
         memory[:, 0, 0, 0] = prompt.tokens[:, 0, 0]
-        memory[:, 1, 0, 0] = image.fusion_tokens[0, 0, 0]
+        memory[:, 1, 0, 0] = image.fusion_tokens[:, 0, 0]
         return memory
 
     def detect(self, memory: Tensor, prompt: Prompt) -> Detection:
@@ -124,7 +124,7 @@ class FakeSam3:
         assert keep.shape == detection.score_logits.shape
         assert torch.equal(memory[:, 0, 0, 0], prompt.tokens[:, 0, 0])
         assert torch.equal(memory[:, 0, 0, 0], detection.queries[:, 0, 0])
-        assert bool((memory[:, 1, 0, 0] == image.fusion_tokens[0, 0, 0]).all())
+        assert bool((memory[:, 1, 0, 0] == image.fusion_tokens[:, 0, 0]).all())
         self.calls["segment calls"] += 1
         self.calls["prompts segmented"] += len(memory)
         self.calls["masks made"] += int(keep.sum())

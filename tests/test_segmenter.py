@@ -11,7 +11,8 @@ from fake_model import FakeSam3
 from golden import load_tiny
 from reference_formula import reference_class_scores, reference_labels, reference_prompt_scores, reference_slide
 
-from segearth_ov3.engine.scores import FusionSettings, fold_into_classes, kept_queries, prompt_score_maps
+from segearth_ov3.engine.score_maps import prompt_score_maps
+from segearth_ov3.engine.scores import FusionSettings, fold_into_classes, kept_queries
 from segearth_ov3.errors import OptionError, ShapeError, UnknownNameError, VocabularyWarning
 from segearth_ov3.refiners.base import RefinerContext
 from segearth_ov3.refiners.graph_laplacian import GraphLaplacian
@@ -239,7 +240,7 @@ def test_image_is_not_changed_and_may_be_read_only() -> None:
         ((97, 131), r"got \(97, 131\); repeat the one band three times"),
         ((97, 131, 1), r"got \(97, 131, 1\); repeat the one band three times"),
         ((97, 131, 8), r"got \(97, 131, 8\); choose three bands"),
-        ((1, 97, 131, 3), r"got \(1, 97, 131, 3\); pass one image at a time"),
+        ((1, 97, 131, 3), r"got \(1, 97, 131, 3\); pass one image at a time, or several to class_scores"),
         ((0, 131, 3), r"got \(0, 131, 3\); the image has no pixels"),
     ],
 )
@@ -390,7 +391,9 @@ def test_description_is_json_and_complete() -> None:
         "window": 64,
         "stride": 64,
         "refiners": [],
-        "prompt_chunk": 8,
+        "prompt_chunk": None,
+        "window_batch": None,
+        "compile": False,
         "device": "cpu",
         "dtype": "float32",
     }

@@ -1,4 +1,4 @@
-"""The path from pixels to score maps: the image once, the prompts in chunks, and several variants in one pass.
+"""The path from pixels to score maps: each image once, the prompts in chunks, and several variants in one pass.
 
     pixels ─ trunk ─ pyramid ─ prepare ─┐
     text ─ chunk ─ prompt ──────────────┴─ fuse ─ detect ─ presence bound, kept queries ─ segment ─ fuse scores
@@ -20,20 +20,19 @@ from ..errors import OptionError
 from ..refiners.base import RefinerContext, refine
 from ..sam3.outputs import Detection, ImageFeatures, Prompt, TextFeatures
 from ..vocabulary import Vocabulary
-from .scores import (
-    MEMORY_BUDGET,
-    FusionSettings,
-    fold_into_classes,
-    kept_queries,
-    presence_probs,
-    prompt_score_maps,
-    query_scores,
-    surviving_prompts,
-)
+from .chunks import Choice, Chunk, Found, plan_chunks
+from .memory import check_count
+from .score_maps import prompt_score_maps
+from .scores import fold_into_classes, kept_queries, presence_probs, query_scores, surviving_prompts
 from .variants import Variant, VariantClock, branches
 
 if TYPE_CHECKING:
     from ..sam3.model import Sam3
+
+# bytes that the pixel embeddings of the prompts whose masks are made together may take; on a CPU, blocks that the
+# allocator keeps from one call to the next: fresh ones cost more than what is computed in them
+CPU_MASK_BUDGET = 10 * 2**20
+DEVICE_MASK_BUDGET = 384 * 2**20
 
 
 class MemoryView(NamedTuple):
@@ -41,30 +40,21 @@ class MemoryView(NamedTuple):
 
     Attributes:
         variants: Indices of the variants that share it.
-        start: Index of the chunk's first prompt.
+        chunk: Images and prompts of its P rows.
         memory: Refined memory (P, D, g, g).
         prompt: The P prompts.
-        image: Features of the image.
+        image: Features of the image, or of one per row.
     """
 
     variants: tuple[int, ...]
-    start: int
+    chunk: Chunk
     memory: Tensor
     prompt: Prompt
     image: ImageFeatures
 
 
-class _Choice(NamedTuple):
-    """What one variant wants of a chunk: prompts (P',), their presence (P',), query scores and kept queries (P', Q)."""
-
-    prompts: Tensor
-    presence: Tensor
-    queries: Tensor
-    keep: Tensor
-
-
 class PromptEngine:
-    """Scores the prompts of a vocabulary in one image, or one window of an image, at a time.
+    """Scores the prompts of a vocabulary in images, or windows of images, of one size.
 
     Args:
         model: The network.
@@ -73,7 +63,7 @@ class PromptEngine:
         variants: What to compute, at least one.
         prompt_chunk: Prompts that go through the network together, at least 1; more need more memory and suit a large
             GPU. Results differ by rounding only.
-        memory_budget: Bytes that upsampled masks may take at once.
+        memory_budget: Bytes that upsampled masks may take at once, see `score_maps.prompt_score_maps`.
         clock: Measures each variant.
         observe: Called with every refined memory before the decoder reads it; must change nothing.
 
@@ -90,12 +80,11 @@ class PromptEngine:
         variants: Sequence[Variant],
         *,
         prompt_chunk: int = 8,
-        memory_budget: int = MEMORY_BUDGET,
+        memory_budget: int | None = None,
         clock: VariantClock | None = None,
         observe: Callable[[MemoryView], None] | None = None,
     ) -> None:
-        if type(prompt_chunk) is not int or prompt_chunk < 1:
-            raise OptionError(f"prompt_chunk must be a whole number of at least 1, got {prompt_chunk!r}")
+        check_count("prompt_chunk", prompt_chunk)
         if len(text.tokens) != len(vocabulary.prompts):
             raise OptionError(f"{len(vocabulary.prompts)} prompts need as many text features, got {len(text.tokens)}")
         if not variants:
@@ -108,6 +97,7 @@ class PromptEngine:
         self._memory_budget = memory_budget
         self._clock = clock
         self._observe = observe
+        self._mask_rows = mask_rows(model)
 
     def bound_is_exact(self, variant: int = 0) -> bool:
         """Whether prompts may be stopped by their presence when only the labels of a variant are wanted.
@@ -122,38 +112,39 @@ class PromptEngine:
         """Score every class at every pixel.
 
         Args:
-            pixels: Network input (1, 3, R, R).
-            size: Height and width of the original image in pixels.
-            labels_only: The scores will be used for nothing but the labels of this very image: prompts that cannot
+            pixels: Network input (B, 3, R, R).
+            size: Height and width of the original images in pixels.
+            labels_only: The scores will be used for nothing but the labels of these very images: prompts that cannot
                 win a pixel may count as 0, which saves their mask heads. Not for scores that are shown or averaged.
 
         Returns:
-            (K, C, H0, W0) for K variants, float32, 0 to 1.
+            (B, K, C, H0, W0) for K variants, float32, 0 to 1.
         """
-        scores = torch.zeros((len(self._variants), len(self._vocabulary), *size), device=self._model.device)
-        for variant, prompt, values in self.prompt_scores(pixels, size, labels_only=labels_only):
-            fold_into_classes(scores[variant], [(prompt, values)], self._vocabulary.class_index)
+        shape = (len(pixels), len(self._variants), len(self._vocabulary), *size)
+        scores = torch.zeros(shape, device=self._model.device)
+        for image, variant, prompt, values in self.prompt_scores(pixels, size, labels_only=labels_only):
+            fold_into_classes(scores[image, variant], [(prompt, values)], self._vocabulary.class_index)
         return scores
 
     @torch.no_grad()
     def prompt_scores(
         self, pixels: Tensor, size: tuple[int, int], *, labels_only: bool = False
-    ) -> Iterator[tuple[int, int, Tensor]]:
+    ) -> Iterator[tuple[int, int, int, Tensor]]:
         """Score every prompt at every pixel, without holding all maps at once.
 
         Args:
-            pixels: Network input (1, 3, R, R).
+            pixels: Network input (B, 3, R, R).
             size: Height and width of the maps in pixels.
             labels_only: As in `class_scores`.
 
         Yields:
-            Index of a variant, index of a prompt and its scores (H0, W0), float32, 0 to 1; the prompts of each
-            variant come in order, and with `labels_only` stopped prompts are missing.
+            Index of an image, of a variant and of a prompt, and its scores (H0, W0), float32, 0 to 1; the prompts of
+            each image and variant come in order, and with `labels_only` stopped prompts are missing.
         """
         context = RefinerContext(pixels)
         for image, members in self._image_features(pixels, context):
-            for start in range(0, len(self._vocabulary.prompts), self._prompt_chunk):
-                yield from self._chunk_scores(image, members, start, context, size, labels_only)
+            for chunk in plan_chunks(len(pixels), len(self._vocabulary.prompts), self._prompt_chunk):
+                yield from self._chunk_scores(image, members, chunk, context, size, labels_only)
 
     def _image_features(
         self, pixels: Tensor, context: RefinerContext
@@ -176,96 +167,104 @@ class PromptEngine:
         self,
         image: ImageFeatures,
         members: tuple[int, ...],
-        start: int,
+        chunk: Chunk,
         context: RefinerContext,
         size: tuple[int, int],
         labels_only: bool,
-    ) -> Iterator[tuple[int, int, Tensor]]:
-        """Variant, prompt and score map of the prompts of one chunk."""
-        chunk = slice(start, start + self._prompt_chunk)
-        context = context.with_prompts(self._vocabulary.prompts[chunk])
+    ) -> Iterator[tuple[int, int, int, Tensor]]:
+        """Image, variant, prompt and score map of the rows of one chunk."""
+        rows = chunk.rows
+        context = chunk.context(context, self._vocabulary.prompts)
         with self._charge(members):
-            prompt = self._model.prompt(image, self._text.select(chunk))
+            image = chunk.image_features(image)
+            prompt = self._model.prompt(image, chunk.text_features(self._text))
             fused = self._model.fuse(image, prompt)  # (P, D, g, g)
         for chain, branch in branches(self._variants, members, "memory"):
             with self._charge(branch):
                 memory = refine(fused, chain, context)
             if self._observe is not None:
-                self._observe(MemoryView(branch, start, memory, prompt, image))
+                self._observe(MemoryView(branch, chunk, memory, prompt, image))
             with self._charge(branch):
-                detection = self._model.detect(memory, prompt)
-            for variant, index, scores in self._leaves(branch, memory, detection, prompt, image, size, labels_only):
-                yield variant, start + index, scores
-
-    def _leaves(
-        self,
-        members: tuple[int, ...],
-        memory: Tensor,
-        detection: Detection,
-        prompt: Prompt,
-        image: ImageFeatures,
-        size: tuple[int, int],
-        labels_only: bool,
-    ) -> Iterator[tuple[int, int, Tensor]]:
-        """Variant, index within the chunk and score map, for variants that differ in their settings only."""
-        for group in self._groups(members, detection, labels_only):
-            chosen, keep = group[0][1].prompts, group[0][1].keep
-            with self._charge(tuple(variant for variant, _ in group)):
-                if len(chosen) == len(memory):
-                    masks = self._model.segment(memory, detection, prompt, image, keep)
-                else:
-                    masks = self._model.segment(
-                        memory[chosen], detection.select(chosen), prompt.select(chosen), image, keep
-                    )
-            for variant, choice in group:
-                settings = self._variants[variant].settings
-                maps = prompt_score_maps(
-                    masks, choice.queries, choice.presence, size, settings, memory_budget=self._memory_budget
-                )
-                for index in chosen.tolist():
-                    with self._charge((variant,)):
-                        scores = next(maps)
-                    yield variant, index, scores
+                found = Found(image, prompt, memory, self._model.detect(memory, prompt))
+            for group, choice in self._groups(branch, found.detection, labels_only):
+                for variant, row, scores in self._masked_scores(group, choice, found, size, labels_only):
+                    index, which = rows[row]
+                    yield index, variant, which, scores
 
     def _groups(
         self, members: tuple[int, ...], detection: Detection, labels_only: bool
-    ) -> list[list[tuple[int, _Choice]]]:
-        """Variants, with what they want, that want masks; together those that want the same.
+    ) -> list[tuple[tuple[int, ...], Choice]]:
+        """Variants that differ in their settings only, together where they want masks of the same rows and queries.
 
         Masks of a superset are not shared: a variant is to compute what it would compute alone.
         """
-        groups: list[list[tuple[int, _Choice]]] = []
+        wanted = []
         for variant in members:
             with self._charge((variant,)):
-                use_bound = labels_only and self.bound_is_exact(variant)
-                choice = _choose(detection, self._variants[variant].settings, use_bound)
-            if len(choice.prompts) == 0:
-                continue
-            same = next((group for group in groups if _same_work(group[0][1], choice)), None)
+                wanted.append(self._wanted(variant, detection, labels_only))
+        with self._charge(members):
+            tables = to_host(torch.stack(wanted))
+        groups: list[tuple[list[int], Choice]] = []
+        for variant, table in zip(members, tables):
+            choice = Choice(table[:, 0], table[:, 1:])
+            same = next((group for group, chosen in groups if chosen.equals(choice)), None)
             if same is None:
-                groups.append([(variant, choice)])
+                groups.append(([variant], choice))
             else:
-                same.append((variant, choice))
-        return groups
+                same.append(variant)
+        return [(tuple(group), choice) for group, choice in groups]
+
+    def _wanted(self, variant: int, detection: Detection, labels_only: bool) -> Tensor:
+        """Which rows count, and which queries (P, 1 + Q), bool."""
+        settings = self._variants[variant].settings
+        presence = presence_probs(detection.presence_logits, settings)
+        keep = kept_queries(query_scores(detection.score_logits, presence), settings)
+        survives = torch.ones_like(presence, dtype=torch.bool)
+        if labels_only and self.bound_is_exact(variant):
+            survives = surviving_prompts(presence, settings)
+        return torch.cat((survives[:, None], keep), dim=1)
+
+    def _masked_scores(
+        self, group: tuple[int, ...], choice: Choice, found: Found, size: tuple[int, int], labels_only: bool
+    ) -> Iterator[tuple[int, int, Tensor]]:
+        """Variant, row of the chunk and score map, for variants that share their masks."""
+        for rows, index in choice.pieces(self._mask_rows):
+            keep = choice.keep[rows]
+            with self._charge(group):
+                some = found.select(index)
+                masks = self._model.segment(some.memory, some.detection, some.prompt, some.image, keep)
+            for variant in group:
+                settings = self._variants[variant].settings
+                bounded = labels_only and self.bound_is_exact(variant)
+                with self._charge((variant,)):
+                    presence = presence_probs(some.detection.presence_logits, settings)
+                    maps = prompt_score_maps(
+                        masks,
+                        query_scores(some.detection.score_logits, presence),
+                        presence,
+                        size,
+                        settings,
+                        counts=keep.sum(1).tolist(),
+                        floor=settings.prob_threshold if bounded else 0.0,
+                        memory_budget=self._memory_budget,
+                    )
+                for row in rows:
+                    with self._charge((variant,)):
+                        scores = next(maps)
+                    yield variant, row, scores
 
     def _charge(self, members: tuple[int, ...]) -> contextlib.AbstractContextManager[None]:
         """Measures the time of a block of work for some variants, if anybody wants to know."""
         return contextlib.nullcontext() if self._clock is None else self._clock.charge(members)
 
 
-def _choose(detection: Detection, settings: FusionSettings, use_bound: bool) -> _Choice:
-    """Prompts and queries whose masks a variant needs."""
-    presence = presence_probs(detection.presence_logits, settings)  # (P,)
-    queries = query_scores(detection.score_logits, presence)  # (P, Q)
-    keep = kept_queries(queries, settings)
-    chosen = torch.arange(len(presence), device=presence.device)
-    if use_bound:
-        chosen = surviving_prompts(presence, settings).nonzero().flatten()  # (P',)
-    if len(chosen) < len(presence):
-        presence, queries, keep = presence[chosen], queries[chosen], keep[chosen]
-    return _Choice(chosen, presence, queries, keep)
+def to_host(tensor: Tensor) -> Tensor:
+    """The tensor on the CPU. This is where the device is waited for: once per chunk and memory, and nowhere else."""
+    return tensor.cpu()
 
 
-def _same_work(one: _Choice, other: _Choice) -> bool:
-    """Whether two choices need the same masks of the same prompts."""
-    return torch.equal(one.prompts, other.prompts) and torch.equal(one.keep, other.keep)
+def mask_rows(model: Sam3) -> int:
+    """Prompts whose masks are made together: as many as have their pixel embeddings within a budget."""
+    embedding_bytes = 4 * model.config.dim * (4 * model.config.grid) ** 2
+    budget = CPU_MASK_BUDGET if model.device.type == "cpu" else DEVICE_MASK_BUDGET
+    return max(1, budget // embedding_bytes)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..metrics.tokens import TokenDiagnostics, token_diagnostics
+from .chunks import Chunk
 from .engine import MemoryView
 from .scores import FusionSettings, presence_probs, query_scores
 
@@ -52,15 +53,15 @@ class TokenObserver:
         self._settings = settings
         self._top_k = top_k
         self._temperature = temperature
-        self._rulers: dict[int, _Ruler] = {}  # by the first prompt of the chunk
+        self._rulers: dict[Chunk, _Ruler] = {}
         self._values: list[list[Tensor]] = [[] for _ in range(variants)]
 
     @torch.no_grad()
     def __call__(self, view: MemoryView) -> None:
         """Measure one chunk of prompts."""
         if 0 in view.variants:
-            self._rulers[view.start] = self._measure_with(view)
-        ruler = self._rulers[view.start]
+            self._rulers[view.chunk] = self._measure_with(view)
+        ruler = self._rulers[view.chunk]
         numbers = token_diagnostics(
             view.memory,
             ruler.importance,

@@ -7,7 +7,7 @@ are joined, as in the published evaluation.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +20,8 @@ from ..refiners.base import HasWeights
 from ..sam3.preprocess import preprocess
 from ..vocabulary import Vocabulary
 from .engine import MemoryView, PromptEngine
+from .memory import WorkSize
+from .running_mean import RunningMean
 from .scores import fold_into_classes, labels_from_scores
 from .text_cache import TextCache
 from .variants import Variant, VariantClock
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from ..sam3.model import Sam3
 
 Progress = Callable[[int, int], None]
+
+DEVICE_WINDOWS = 4
 
 
 class VariantPredictor:
@@ -39,7 +43,10 @@ class VariantPredictor:
         variants: What to compute, at least one; each comes out as if it were alone.
         window: Side of the windows in pixels; None predicts every image as a whole.
         stride: Step from window to window in pixels, 1 to `window`; None means `window`.
-        prompt_chunk: Prompts that go through the network together.
+        prompt_chunk: Prompts that go through the network together; None chooses by the memory that is free. Results
+            differ by rounding only.
+        window_batch: Windows of an image that go through the network together; None: 1 on a CPU, 4 elsewhere. Results
+            differ by rounding only.
         observe: See `PromptEngine`.
 
     Raises:
@@ -55,7 +62,8 @@ class VariantPredictor:
         *,
         window: int | None = None,
         stride: int | None = None,
-        prompt_chunk: int = 8,
+        prompt_chunk: int | None = None,
+        window_batch: int | None = None,
         observe: Callable[[MemoryView], None] | None = None,
     ) -> None:
         if window is None and stride is not None:
@@ -68,9 +76,13 @@ class VariantPredictor:
         if self.window is not None and self.stride is not None:
             plan_windows((1, 1), self.window, self.stride)  # raises on bad values before any image is read
         self.prompt_chunk = prompt_chunk
+        self.window_batch = window_batch
         self.observe = observe
         self._texts = TextCache(model)
-        self._engine(None)
+        if window_batch is None:
+            window_batch = 1 if model.device.type == "cpu" else DEVICE_WINDOWS
+        self._work = WorkSize(model, prompt_chunk, window_batch)
+        self._engine(None)  # raises on bad values before any image is read
         for refiner in dict.fromkeys(refiner for variant in self.variants for refiner in variant.refiners):
             if isinstance(refiner, HasWeights):
                 refiner.load(model.device)
@@ -83,7 +95,7 @@ class VariantPredictor:
         labels_only: bool = False,
         clock: VariantClock | None = None,
     ) -> Tensor:
-        """Score every class at every pixel.
+        """Score every class at every pixel of one image of any size.
 
         Args:
             image: RGB (H0, W0, 3), uint8, an array or a tensor.
@@ -97,24 +109,50 @@ class VariantPredictor:
         Raises:
             ShapeError: Not (H0, W0, 3), or without pixels.
             OptionError: Not an array or tensor of uint8.
+
+        Warns:
+            LowMemoryWarning: Memory ran out, and the work was cut into smaller pieces; only the first time.
         """
-        pixels = _as_chw(image).to(self.model.device)  # (3, H0, W0)
-        height, width = pixels.shape[-2:]
-        engine = self._engine(clock)
-        if self.window is not None and self.stride is not None and max(height, width) > self.window:
-            windows = plan_windows((height, width), self.window, self.stride)
-            return self._slide(engine, pixels, windows, progress)
-        scores = engine.class_scores(self._preprocess(pixels), (height, width), labels_only=labels_only)
-        if progress is not None:
-            progress(1, 1)
-        return scores
+        rows = list(self._rows_of_scores(image, progress, labels_only, clock))
+        return rows[0] if len(rows) == 1 else torch.cat(rows, dim=2)
+
+    def window_scores(
+        self, images: Sequence[np.ndarray | Tensor] | np.ndarray | Tensor, *, labels_only: bool = False
+    ) -> Tensor:
+        """Score every class at every pixel of images of equal size, each predicted as one whole window.
+
+        Args:
+            images: B images (H0, W0, 3), uint8, in a sequence, or an array or tensor (B, H0, W0, 3).
+            labels_only: See `PromptEngine.class_scores`.
+
+        Returns:
+            (B, K, C, H0, W0), float32, 0 to 1, on the model's device; each image as it is alone, up to rounding.
+
+        Raises:
+            ShapeError: There is no image, one is not (H0, W0, 3) or has no pixels, or sizes differ.
+            OptionError: Not arrays or tensors of uint8.
+
+        Warns:
+            LowMemoryWarning: As in `class_scores`.
+        """
+        pixels = [_as_chw(image).to(self.model.device) for image in images]
+        sizes = sorted({tuple(each.shape[-2:]) for each in pixels})
+        if len(sizes) != 1:
+            raise ShapeError(f"expected one or more images of one size (H0, W0), got {sizes or 'none'}")
+        return self._whole_windows(pixels, labels_only, None)
 
     def labels(
         self, image: np.ndarray | Tensor, progress: Progress | None = None, *, clock: VariantClock | None = None
     ) -> Tensor:
-        """Label every pixel: (K, H0, W0), int64; arguments and errors as of `class_scores`."""
-        scores = self.class_scores(image, progress, labels_only=True, clock=clock)
-        return torch.stack([self.labels_of(values, variant) for variant, values in enumerate(scores)])
+        """Label every pixel: (K, H0, W0), int64; arguments and errors as of `class_scores`.
+
+        Of an image in windows, scores are held for the rows of one window only.
+        """
+        rows = [
+            torch.stack([self.labels_of(values, variant) for variant, values in enumerate(scores)])
+            for scores in self._rows_of_scores(image, progress, True, clock)
+        ]
+        return rows[0] if len(rows) == 1 else torch.cat(rows, dim=1)
 
     def labels_of(self, scores: Tensor, variant: int = 0) -> Tensor:
         """Labels (H0, W0) from the class scores (C, H0, W0) of one variant."""
@@ -128,29 +166,67 @@ class VariantPredictor:
             self._texts.features(self.vocabulary),
             self.vocabulary,
             self.variants,
-            prompt_chunk=self.prompt_chunk,
+            prompt_chunk=self._work.prompts,
             clock=clock,
             observe=self.observe,
         )
 
-    def _slide(self, engine: PromptEngine, pixels: Tensor, windows: list[Window], progress: Progress | None) -> Tensor:
-        """Class scores (K, C, H0, W0) from the mean of the prompts' scores over all windows."""
-        size = pixels.shape[-2:]
-        kinds = len(self.variants)
-        sums = torch.zeros((kinds, len(self.vocabulary.prompts), *size), device=pixels.device)  # (K, P, H0, W0)
-        counts = torch.zeros(size, device=pixels.device)
-        for done, window in enumerate(windows, start=1):
-            rows, cols = window.slices
+    def _rows_of_scores(
+        self, image: np.ndarray | Tensor, progress: Progress | None, labels_only: bool, clock: VariantClock | None
+    ) -> Iterator[Tensor]:
+        """Class scores of an image, some rows at a time from top to bottom (K, C, rows, W0)."""
+        pixels = _as_chw(image).to(self.model.device)  # (3, H0, W0)
+        size = pixels.shape[1], pixels.shape[2]
+        if self.window is not None and self.stride is not None and max(size) > self.window:
+            yield from self._slide(pixels, plan_windows(size, self.window, self.stride), progress, clock)
+            return
+        yield self._whole_windows([pixels], labels_only, clock)[0]
+        if progress is not None:
+            progress(1, 1)
+
+    def _whole_windows(self, images: list[Tensor], labels_only: bool, clock: VariantClock | None) -> Tensor:
+        """Class scores (B, K, C, H0, W0) of images (3, H0, W0) of one size."""
+        height, width = images[0].shape[-2:]
+
+        def score(batch: slice) -> Tensor:
+            inputs = torch.cat([self._preprocess(each) for each in images[batch]])  # (B, 3, R, R)
+            return self._engine(clock).class_scores(inputs, (height, width), labels_only=labels_only)
+
+        parts = [scores for _, scores in self._work.batches(len(images), len(self.vocabulary.prompts), score)]
+        return torch.cat(parts) if len(parts) > 1 else parts[0]
+
+    def _slide(
+        self, pixels: Tensor, windows: list[Window], progress: Progress | None, clock: VariantClock | None
+    ) -> Iterator[Tensor]:
+        """Class scores (K, C, rows, W0) from the mean of the prompts' scores over all windows."""
+        height, width = windows[0].height, windows[0].width
+        prompts = len(self.vocabulary.prompts)
+
+        def score(batch: slice) -> list[tuple[int, int, int, Tensor]]:
             # the presence bound stays off: a prompt below the threshold here may lift the mean with a neighbour
-            inputs = self._preprocess(pixels[:, rows, cols])
-            for variant, prompt, scores in engine.prompt_scores(inputs, (window.height, window.width)):
-                sums[variant, prompt, rows, cols] += scores
-            counts[rows, cols] += 1
+            inputs = [
+                self._preprocess(pixels[:, rows, cols]) for rows, cols in (window.slices for window in windows[batch])
+            ]
+            return list(self._engine(clock).prompt_scores(torch.cat(inputs), (height, width)))
+
+        means = RunningMean((len(self.variants), prompts, height, pixels.shape[-1]), pixels.device)
+        for batch, maps in self._work.batches(len(windows), prompts, score, at_most=self._work.images):
+            for index, window in enumerate(windows[batch]):
+                if window.row > means.row:
+                    yield self._folded(means.take(window.row))
+                means.add(
+                    window, ((variant, prompt, scores) for image, variant, prompt, scores in maps if image == index)
+                )
             if progress is not None:
-                progress(done, len(windows))
-        class_scores = torch.zeros((kinds, len(self.vocabulary), *size), device=pixels.device)
-        for scores, means in zip(class_scores, sums.div_(counts)):
-            fold_into_classes(scores, enumerate(means), self.vocabulary.class_index)
+                progress(batch.stop, len(windows))
+        yield self._folded(means.take(pixels.shape[-2]))
+
+    def _folded(self, prompt_means: Tensor) -> Tensor:
+        """Class scores (K, C, rows, W0) from those of the prompts (K, P, rows, W0)."""
+        shape = (len(self.variants), len(self.vocabulary), *prompt_means.shape[2:])
+        class_scores = torch.zeros(shape, device=prompt_means.device)
+        for scores, maps in zip(class_scores, prompt_means):
+            fold_into_classes(scores, enumerate(maps), self.vocabulary.class_index)
         return class_scores
 
     def _preprocess(self, pixels: Tensor) -> Tensor:
@@ -190,5 +266,5 @@ def _shape_hint(shape: tuple[int, ...]) -> str:
     if len(shape) == 2 or (len(shape) == 3 and shape[2] == 1):
         return "; repeat the one band three times"
     if len(shape) == 4:
-        return "; pass one image at a time"
+        return "; pass one image at a time, or several to class_scores"
     return "; choose three bands"

@@ -10,23 +10,20 @@ For prompt p, query q and pixel x, with all logits upsampled to the original siz
     label(x) = argmax_c score_c, or the background where max_c score_c < prob_threshold
 
 The presence of a prompt enters three times: in the threshold, in the amplitude of its instances, and in the product
-at the end. All functions are pure, and work in float32 on the device of their arguments.
+at the end. The maps of the prompts are made by `engine.score_maps`; here is what comes before and after them. All
+functions are pure, and work in float32 on the device of their arguments.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from ..errors import OptionError
-from ..sam3.outputs import Masks
 from ..shapes import check_shape
-
-MEMORY_BUDGET = 256 * 2**20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,48 +123,6 @@ def surviving_prompts(presence_probs: Tensor, settings: FusionSettings) -> Tenso
     return presence_probs >= settings.prob_threshold
 
 
-def prompt_score_maps(
-    masks: Masks,
-    query_scores: Tensor,
-    presence_probs: Tensor,
-    size: tuple[int, int],
-    settings: FusionSettings,
-    *,
-    memory_budget: int = MEMORY_BUDGET,
-) -> Iterator[Tensor]:
-    """Fuse both heads into one score map per prompt, one prompt at a time.
-
-    Args:
-        masks: Masks of the kept queries and semantic maps of P prompts.
-        query_scores: (P, Q), 0 to 1.
-        presence_probs: (P,), 0 to 1.
-        size: Height and width of the maps in pixels.
-        settings: Gives the switches of the heads.
-        memory_budget: Bytes that upsampled masks may take at once; at least one mask is always processed. Small
-            values save memory, results differ by rounding only.
-
-    Yields:
-        (H0, W0), float32, 0 to 1; P times, in order.
-
-    Raises:
-        ShapeError: The arguments disagree about P or K.
-    """
-    prompts = check_shape("semantic logits", masks.semantic_logits, "P h w")["P"]
-    check_shape("query scores", query_scores, f"{prompts} Q")
-    check_shape("presence probabilities", presence_probs, str(prompts))
-    check_shape("mask logits", masks.mask_logits, f"{len(masks.prompt_index)} h w")
-    amplitudes = query_scores[masks.prompt_index, masks.query_index]  # (K,)
-    counts = torch.bincount(masks.prompt_index, minlength=prompts).tolist()
-    parts = zip(masks.mask_logits.split(counts), amplitudes.split(counts))
-    for prompt, (mask_logits, mask_amplitudes) in enumerate(parts):
-        used = len(mask_logits) if settings.use_instance else 0
-        score = _instance_map(mask_logits[:used], mask_amplitudes[:used], size, memory_budget)
-        if settings.use_semantic:
-            semantic = _upsampled_probs(masks.semantic_logits[prompt : prompt + 1], size)[0]
-            score = torch.maximum(score, semantic)
-        yield score * presence_probs[prompt]
-
-
 def fold_into_classes(
     class_scores: Tensor, prompt_maps: Iterable[tuple[int, Tensor]], class_index: Sequence[int]
 ) -> Tensor:
@@ -206,20 +161,3 @@ def labels_from_scores(scores: Tensor, prob_threshold: float, background: int | 
     if background is not None:
         labels = labels.masked_fill(best < prob_threshold, background)
     return labels
-
-
-def _instance_map(mask_logits: Tensor, amplitudes: Tensor, size: tuple[int, int], memory_budget: int) -> Tensor:
-    """Maximum over the masks of one prompt (k, h, w) of amplitude (k,) times probability; zeros where k is 0."""
-    best = torch.zeros(size, dtype=torch.float32, device=mask_logits.device)
-    chunk = max(1, memory_budget // (best.numel() * best.element_size()))
-    for start in range(0, len(mask_logits), chunk):
-        some = slice(start, start + chunk)
-        scores = _upsampled_probs(mask_logits[some], size).mul_(amplitudes[some, None, None])  # (chunk, H0, W0)
-        torch.maximum(best, scores.amax(dim=0), out=best)
-    return best
-
-
-def _upsampled_probs(logits: Tensor, size: tuple[int, int]) -> Tensor:
-    """Logits (n, h, w) to probabilities (n, H0, W0): bilinear first, then the sigmoid."""
-    maps = logits.float().unsqueeze(1)  # (n, 1, h, w)
-    return functional.interpolate(maps, size=size, mode="bilinear", align_corners=False)[:, 0].sigmoid_()

@@ -6,11 +6,15 @@ from fake_model import FakeSam3
 from golden import load_tiny
 from torch import Tensor
 
+from segearth_ov3.engine import engine as engine_module
 from segearth_ov3.engine.engine import PromptEngine
 from segearth_ov3.engine.scores import FusionSettings, labels_from_scores
 from segearth_ov3.engine.variants import Variant
 from segearth_ov3.errors import OptionError
+from segearth_ov3.sam3.build import build_sam3
+from segearth_ov3.sam3.config import Sam3Config
 from segearth_ov3.sam3.model import Sam3
+from segearth_ov3.sam3.outputs import TextFeatures
 from segearth_ov3.vocabulary import Vocabulary
 
 WORDS = "background; building,house; road; water,lake; tree"
@@ -60,11 +64,35 @@ def test_without_the_instance_head_no_mask_is_made() -> None:
 
 
 def test_scores_have_the_size_of_the_image() -> None:
-    assert engine(FakeSam3()).class_scores(pixels(), SIZE).shape == (1, 5, *SIZE)
+    assert engine(FakeSam3()).class_scores(pixels(), SIZE).shape == (1, 1, 5, *SIZE)
 
 
 def test_scores_need_no_gradient() -> None:
     assert not engine(load_tiny().requires_grad_()).class_scores(pixels(), SIZE).requires_grad
+
+
+@pytest.mark.parametrize("labels_only", [False, True])
+def test_device_is_waited_for_once_per_chunk(labels_only: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the meta device nothing can be read back, so any other place that waits would fail."""
+    model = build_sam3(Sam3Config.tiny()).eval().to("meta")
+    vocabulary = Vocabulary.from_text(WORDS)
+    read: list[int] = []
+
+    def to_host(tensor: Tensor) -> Tensor:
+        read.append(tensor.shape[1])
+        return torch.rand(tensor.shape, generator=torch.Generator().manual_seed(len(read))) > 0.7
+
+    monkeypatch.setattr(engine_module, "to_host", to_host)
+    variants = [Variant(FusionSettings(0.3)), Variant(FusionSettings(0.4, use_instance=False))]
+    decoder = model.transformer.decoder
+    monkeypatch.setattr(decoder, "start", decoder._make_start)  # asks for autocast, which this device has not
+    text = TextFeatures(*(each.to("meta") for each in FakeSam3().encode_text(vocabulary.prompts)))
+    built = PromptEngine(model, text, vocabulary, variants, prompt_chunk=3)
+    inputs = torch.empty((2, 3, 224, 224), device="meta")
+    scores = built.class_scores(inputs, SIZE, labels_only=labels_only)
+    assert (scores.device.type, scores.shape) == ("meta", (2, 2, 5, *SIZE))
+    assert read == [3, 3, 1, 3, 3, 1]
+    assert labels_from_scores(scores[0, 0], 0.3, 0).shape == SIZE
 
 
 # ---- the presence bound
@@ -101,10 +129,10 @@ def test_bound_changes_no_label(threshold: float, chunk: int) -> None:
     for seed in range(12):
         model = FakeSam3(seed=seed)
         built = engine(model, chunk=chunk, prob_threshold=threshold, confidence_threshold=0.2)
-        bounded = built.class_scores(pixels(seed), SIZE, labels_only=True)
+        bounded = built.class_scores(pixels(seed), SIZE, labels_only=True)[0, 0]
         skipped += 7 - model.calls["prompts segmented"]
-        exact = built.class_scores(pixels(seed), SIZE)
-        assert torch.equal(labels_from_scores(bounded[0], threshold, 0), labels_from_scores(exact[0], threshold, 0))
+        exact = built.class_scores(pixels(seed), SIZE)[0, 0]
+        assert torch.equal(labels_from_scores(bounded, threshold, 0), labels_from_scores(exact, threshold, 0))
     assert skipped > 0
 
 
@@ -112,15 +140,15 @@ def test_bound_skips_exactly_the_prompts_below_the_threshold() -> None:
     logits = {"background": 2.0, "building": -2.0, "house": 2.0, "road": -2.0, "water": 2.0, "lake": 2.0, "tree": -2.0}
     model = FakeSam3(presence_logits=logits)
     maps = engine(model, prob_threshold=0.5, chunk=3).prompt_scores(pixels(), SIZE, labels_only=True)
-    assert [index for _, index, _ in maps] == [0, 2, 4, 5]
+    assert [index for _, _, index, _ in maps] == [0, 2, 4, 5]
     assert model.calls["prompts segmented"] == 4
 
 
 def test_bounded_maps_are_those_of_their_prompts() -> None:
     model = FakeSam3(presence_logits={"background": -9.0, "house": -9.0, "water": -9.0})
     built = engine(model, prob_threshold=0.1)
-    exact = {index: scores for _, index, scores in built.prompt_scores(pixels(), SIZE)}
-    for _, index, scores in built.prompt_scores(pixels(), SIZE, labels_only=True):
+    exact = {index: scores for _, _, index, scores in built.prompt_scores(pixels(), SIZE)}
+    for _, _, index, scores in built.prompt_scores(pixels(), SIZE, labels_only=True):
         assert torch.equal(scores, exact[index])
 
 
@@ -128,7 +156,7 @@ def test_image_without_any_surviving_prompt_makes_no_mask_and_scores_zero() -> N
     model = FakeSam3(presence_logits=dict.fromkeys(Vocabulary.from_text(WORDS).prompts, -9.0))
     scores = engine(model, prob_threshold=0.1).class_scores(pixels(), SIZE, labels_only=True)
     assert model.calls["segment calls"] == 0
-    assert torch.equal(scores, torch.zeros(1, 5, *SIZE))
+    assert torch.equal(scores, torch.zeros(1, 1, 5, *SIZE))
 
 
 # ---- errors

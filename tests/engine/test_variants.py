@@ -101,28 +101,28 @@ VARIANTS = {
 def test_variants_equal_each_alone_to_the_last_bit(tiny: Sam3) -> None:
     together = engine(tiny, list(VARIANTS.values()), chunk=3)
     for labels_only in (False, True):
-        scores = together.class_scores(pixels(), SIZE, labels_only=labels_only)
+        scores = together.class_scores(pixels(), SIZE, labels_only=labels_only)[0]
         for index, (name, each) in enumerate(VARIANTS.items()):
-            alone = engine(tiny, [each], chunk=3).class_scores(pixels(), SIZE, labels_only=labels_only)[0]
+            alone = engine(tiny, [each], chunk=3).class_scores(pixels(), SIZE, labels_only=labels_only)[0, 0]
             assert torch.equal(scores[index], alone), (name, labels_only)
 
 
 def test_variants_differ_from_each_other(tiny: Sam3) -> None:
     """Otherwise the comparison above would prove little."""
-    scores = engine(tiny, list(VARIANTS.values())).class_scores(pixels(), SIZE, labels_only=True)
+    scores = engine(tiny, list(VARIANTS.values())).class_scores(pixels(), SIZE, labels_only=True)[0]
     for (one, first), (other, second) in itertools.combinations(zip(VARIANTS, scores), 2):
         assert not torch.equal(first, second), (one, other)
 
 
 def test_order_of_the_variants_does_not_matter(tiny: Sam3) -> None:
     variants = list(VARIANTS.values())
-    forth = engine(tiny, variants).class_scores(pixels(), SIZE)
-    back = engine(tiny, variants[::-1]).class_scores(pixels(), SIZE)
+    forth = engine(tiny, variants).class_scores(pixels(), SIZE)[0]
+    back = engine(tiny, variants[::-1]).class_scores(pixels(), SIZE)[0]
     assert torch.equal(forth, back.flip(0))
 
 
 def test_equal_variants_give_equal_scores(tiny: Sam3) -> None:
-    one, other = engine(tiny, [VARIANTS["chain"]] * 2).class_scores(pixels(), SIZE)
+    one, other = engine(tiny, [VARIANTS["chain"]] * 2).class_scores(pixels(), SIZE)[0]
     assert torch.equal(one, other)
 
 
@@ -132,9 +132,9 @@ def test_variants_with_other_thresholds_equal_each_alone(chunk: int, labels_only
     thresholds = itertools.product((0.0, 0.3, 0.6, 1.0), (0.0, 0.5, 1.0))
     variants = [variant(prob_threshold=prob, confidence_threshold=sure) for prob, sure in thresholds]
     model = FakeSam3(presence_logits=LOGITS)
-    scores = engine(model, variants, chunk).class_scores(pixels(), SIZE, labels_only=labels_only)
+    scores = engine(model, variants, chunk).class_scores(pixels(), SIZE, labels_only=labels_only)[0]
     for each, found in zip(variants, scores):
-        alone = engine(model, [each], chunk).class_scores(pixels(), SIZE, labels_only=labels_only)[0]
+        alone = engine(model, [each], chunk).class_scores(pixels(), SIZE, labels_only=labels_only)[0, 0]
         assert torch.equal(found, alone), each
 
 
@@ -142,7 +142,7 @@ def test_prompts_of_each_variant_come_in_order() -> None:
     model = FakeSam3(presence_logits=LOGITS)
     variants = [variant(), variant(Copying("trunk")), variant(prob_threshold=0.4), variant(Copying("memory"))]
     found: dict[int, list[int]] = {}
-    for index, prompt, _ in engine(model, variants, 3).prompt_scores(pixels(), SIZE, labels_only=True):
+    for _, index, prompt, _ in engine(model, variants, 3).prompt_scores(pixels(), SIZE, labels_only=True):
         found.setdefault(index, []).append(prompt)
     assert found == {0: [0, 1, 2, 3], 1: [0, 1, 2, 3], 2: [0, 2, 3], 3: [0, 1, 2, 3]}
 
@@ -150,9 +150,9 @@ def test_prompts_of_each_variant_come_in_order() -> None:
 def test_variant_without_surviving_prompts_leaves_the_others_alone() -> None:
     model = FakeSam3(presence_logits=LOGITS)
     variants = [variant(prob_threshold=0.99), variant(prob_threshold=0.3)]
-    scores = engine(model, variants).class_scores(pixels(), SIZE, labels_only=True)
+    scores = engine(model, variants).class_scores(pixels(), SIZE, labels_only=True)[0]
     assert scores[0].max() == 0
-    alone = engine(model, variants[1:]).class_scores(pixels(), SIZE, labels_only=True)[0]
+    alone = engine(model, variants[1:]).class_scores(pixels(), SIZE, labels_only=True)[0, 0]
     assert torch.equal(scores[1], alone)
     assert alone.max() > 0
 
@@ -296,7 +296,7 @@ def test_refiner_changes_what_comes_after_its_place_and_nothing_before(
 
 @pytest.mark.parametrize("at", PLACES)
 def test_refiner_that_returns_a_copy_changes_no_score(tiny: Sam3, at: str) -> None:
-    one, other = engine(tiny, [variant(), variant(Copying(at))]).class_scores(pixels(), SIZE)
+    one, other = engine(tiny, [variant(), variant(Copying(at))]).class_scores(pixels(), SIZE)[0]
     assert torch.equal(one, other)
 
 
@@ -360,7 +360,7 @@ def test_observer_sees_every_refined_memory_once() -> None:
     memory = Copying("memory")
     variants = [variant(), variant(memory), variant(confidence_threshold=0.1), variant(memory, prob_threshold=0.4)]
     engine(FakeSam3(), variants, chunk=3, observe=views.append).class_scores(pixels(), SIZE, labels_only=True)
-    assert [(view.start, view.variants, len(view.memory)) for view in views] == [
+    assert [(view.chunk.prompts.start, view.variants, len(view.memory)) for view in views] == [
         (0, (0, 2), 3),
         (0, (1, 3), 3),
         (3, (0, 2), 1),
@@ -370,8 +370,8 @@ def test_observer_sees_every_refined_memory_once() -> None:
 
 def test_observer_changes_no_score(tiny: Sam3) -> None:
     variants = [VARIANTS["baseline"], VARIANTS["memory"]]
-    plain = engine(tiny, variants).class_scores(pixels(), SIZE)
-    watched = engine(tiny, variants, observe=lambda view: None).class_scores(pixels(), SIZE)
+    plain = engine(tiny, variants).class_scores(pixels(), SIZE)[0]
+    watched = engine(tiny, variants, observe=lambda view: None).class_scores(pixels(), SIZE)[0]
     assert torch.equal(plain, watched)
 
 
