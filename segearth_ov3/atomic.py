@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,3 +31,9 @@ def complete_or_absent(target: Path) -> Iterator[Path]:
         partial = Path(folder) / target.name
         yield partial
         os.replace(partial, target)
+
+
+def remove_leftovers(target: Path) -> None:
+    """Remove what killed processes left of unfinished copies of a file; no other process may be writing it."""
+    for folder in target.parent.glob(f".{glob.escape(target.name)}.*.partial"):
+        shutil.rmtree(folder, ignore_errors=True)

@@ -15,7 +15,7 @@ from ..errors import CheckpointError
 from ..sam3.build import build_sam3
 from ..sam3.config import Sam3Config
 from ..sam3.model import parameter_dtypes
-from .files import CheckpointFile, TensorSpec, find_checkpoint_file, open_checkpoint_file
+from .files import CheckpointFile, TensorSpec
 from .keys import Naming
 from .load import check_compute_dtype, match_model, open_checkpoint
 from .matching import naming_of, read_tensor, split_unread, stored_dtype
@@ -161,11 +161,11 @@ def convert_checkpoint(
     return dst
 
 
-def checkpoint_hash(path: str | Path) -> str:
+def checkpoint_hash(path: str | Path | None) -> str:
     """Short digest of a checkpoint's content, to tell files of the same name apart; reads the whole file.
 
     Args:
-        path: File, index or folder.
+        path: As of `open_checkpoint`.
 
     Returns:
         The first 16 hexadecimal digits of SHA-256; of several files, over one after the other in the order of names.
@@ -173,7 +173,7 @@ def checkpoint_hash(path: str | Path) -> str:
     Raises:
         CheckpointError: Nothing is there, or it is damaged.
     """
-    file = open_checkpoint_file(find_checkpoint_file(Path(path).expanduser()))
+    file = open_checkpoint(path)
     digest = hashlib.sha256()
     for part in sorted(file.files):
         with part.open("rb") as stream:

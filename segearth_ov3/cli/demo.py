@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import RasterError
 from .options import DeviceType, overwrite_option, resolve_device
+from .scenes import make_folder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-WINDOW_PX, STRIDE_PX = 336, 168
+WINDOW_PX, OVERLAP = 336, 0.5
 
 
 @click.command()
@@ -51,52 +51,40 @@ def demo(out: str, size: int, seed: int, device: str, overwrite: bool, quiet: bo
     from ..checkpoints import DEMO_NAME
     from ..datasets import SPECS
     from ..demo.scenes import SCENE_CLASSES, SCENE_COLORS, demo_resolution, generate_scene, write_scene
-    from ..geo.output import PICTURE_SUFFIXES, check_destination
+    from ..geo.options import Outputs, WindowOptions
+    from ..geo.output import check_destination
+    from ..geo.results import Results
     from ..geo.scene import segment_scene
     from ..segmenter import Segmenter
     from ..vocabulary import Vocabulary
     from .options import ModelOptions
-    from .segment import format_report, provenance, with_progress
+    from .segment import format_report, progress_bar, provenance
 
-    # all four before the first is written
-    for path in (source, truth, target):
+    outputs = Outputs(overlay=overlay)
+    # everything before the first is written
+    for path in (source, truth):
         check_destination(path, overlay, overwrite=overwrite)
-    check_destination(overlay, source, overwrite=overwrite, suffixes=PICTURE_SUFFIXES)
+    Results(source, target, outputs, overwrite=overwrite)
     scene = generate_scene((size, size), seed, res_m=demo_resolution(seed))
     write_scene(scene, source, truth, overwrite=overwrite)
     options = ModelOptions(DEMO_NAME, resolve_device(device), "float32")
     vocabulary = Vocabulary.from_lines(SCENE_CLASSES, background=None)
-    segmenter = Segmenter(
-        options.load(),
-        vocabulary,
-        confidence_threshold=SPECS["demo"].confidence_threshold,
-        window=WINDOW_PX,
-        stride=STRIDE_PX,
-    )
-    report = segment_scene(
-        source,
-        target,
-        with_progress(segmenter, labels_only=True, quiet=quiet),
-        classes=SCENE_CLASSES,
-        colors=SCENE_COLORS,
-        overlay=overlay,
-        overwrite=overwrite,
-        tags=provenance(segmenter, options),
-    )
+    segmenter = Segmenter(options.load(), vocabulary, confidence_threshold=SPECS["demo"].settings.confidence_threshold)
+    with progress_bar("segmenting", quiet=quiet) as progress:
+        report = segment_scene(
+            source,
+            target,
+            segmenter,
+            classes=SCENE_CLASSES,
+            colors=SCENE_COLORS,
+            windows=WindowOptions(WINDOW_PX, overlap=OVERLAP),
+            outputs=outputs,
+            overwrite=overwrite,
+            tags=provenance(segmenter, options),
+            progress=progress,
+        )
     click.echo(format_report(report))
     click.echo(f"mIoU {mean_iou(target, scene.labels):.4f} against {truth}; look at {overlay}")
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder for results.
-
-    Raises:
-        RasterError: It cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RasterError(f"cannot make the folder {folder}: {error.strerror}; choose another by --out") from error
 
 
 def mean_iou(class_map: Path, truth: NDArray) -> float:

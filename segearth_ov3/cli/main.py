@@ -28,6 +28,8 @@ class _Command(NamedTuple):
 COMMANDS = {
     "demo": _Command("segearth_ov3.cli.demo:demo", "Segment a generated scene with the small model inside."),
     "segment": _Command("segearth_ov3.cli.segment:segment", "Label every pixel of a GeoTIFF with a class."),
+    "polygonize": _Command("segearth_ov3.cli.polygonize:polygonize", "Turn a label raster into polygons for GIS."),
+    "datasets": _Command("segearth_ov3.cli.datasets:datasets", "List benchmark sets: found or not, where to get them."),
     "checkpoint": _Command("segearth_ov3.cli.checkpoint:checkpoint", "Inspect, verify, convert or download weights."),
 }
 

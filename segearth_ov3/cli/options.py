@@ -96,6 +96,13 @@ class ModelOptions:
         return load_sam3(self.checkpoint, device=device, dtype=dtype)
 
     @property
+    def checkpoint_hash(self) -> str:
+        """A digest of the weights, to tell files of one name apart; reads all of them."""
+        from ..checkpoints import checkpoint_hash
+
+        return checkpoint_hash(self.checkpoint)
+
+    @property
     def checkpoint_name(self) -> str | None:
         """File or folder name of the weights, without where they lie on this machine."""
         from ..checkpoints import DEMO_NAME, DEMO_NOTE, is_demo
@@ -128,7 +135,7 @@ def vocabulary_options(command: CommandT) -> CommandT:
             help="Class given where no score reaches --prob-threshold; none: always the best class  [default: 0]",
         ),
     }
-    return _grouped(command, "vocabulary", _vocabulary_from, options)
+    return grouped(command, "vocabulary", _vocabulary_from, options)
 
 
 def model_options(command: CommandT) -> CommandT:
@@ -156,7 +163,7 @@ def model_options(command: CommandT) -> CommandT:
             help="Precision; auto is bfloat16 on CUDA devices that have it, else float32.",
         ),
     }
-    return _grouped(command, "model", lambda values: ModelOptions(**values), options)
+    return grouped(command, "model", lambda values: ModelOptions(**values), options)
 
 
 def score_options(command: CommandT) -> CommandT:
@@ -185,7 +192,7 @@ def score_options(command: CommandT) -> CommandT:
             "--no-presence", is_flag=True, help="Do not weight by the presence of a class in the image."
         ),
     }
-    return _grouped(command, "scores", _scores_from, options)
+    return grouped(command, "scores", _scores_from, options)
 
 
 def refiner_option(command: CommandT) -> CommandT:
@@ -274,7 +281,7 @@ def _scores_from(values: Mapping[str, Any]) -> ScoreOptions:
     )
 
 
-def _grouped(
+def grouped(
     command: CommandT,
     name: str,
     build: Callable[[Mapping[str, Any]], object],

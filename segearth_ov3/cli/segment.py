@@ -1,14 +1,18 @@
-"""`segearth-ov3 segment`: a picture in, a class map out."""
+"""`segearth-ov3 segment`: rasters in, class maps out."""
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import time
 import warnings
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import VocabularyWarning
+from ..errors import CheckpointError, SegEarthError, VocabularyWarning
 from .options import (
     ModelOptions,
     ScoreOptions,
@@ -19,81 +23,195 @@ from .options import (
     score_options,
     vocabulary_options,
 )
+from .scene_options import output_options, reading_options, window_options
+from .scenes import DEFAULT_NAME, SceneTask, ShardType, expand_sources, make_folders, plan_tasks
+from .table import format_table
 
 if TYPE_CHECKING:
-    import numpy as np
-    from torch import Tensor
-
+    from ..geo.options import Outputs, WindowOptions
+    from ..geo.reader import ReadOptions
     from ..geo.scene import SceneReport
     from ..refiners import Refiner
-    from ..segmenter import Segmentation, Segmenter
+    from ..segmenter import Segmenter
+
+SegmentTask = Callable[[SceneTask, str], "SceneReport"]
 
 
 @click.command()
-@click.argument("src")
-@click.argument("dst")
+@click.argument("paths", nargs=-1, metavar="SRC DST | SRC... --out-dir DIR")
 @vocabulary_options
 @model_options
 @score_options
 @refiner_option
-@click.option("--window", type=click.IntRange(min=1), metavar="PX", help="Side of the windows of large images.")
-@click.option("--stride", type=click.IntRange(min=1), metavar="PX", help="Step of the windows [default: --window].")
-@click.option("--confidence", metavar="FILE", help="Also write the best class score, 0 to 1, as a float32 GeoTIFF.")
-@click.option("--overlay", metavar="FILE", help="Also write a picture (PNG, JPEG) of the classes with a legend.")
+@click.option("--compile", is_flag=True, help="Compile the network: minutes at first, then faster on a GPU.")
+@reading_options
+@window_options
+@output_options
+@click.option(
+    "--out-dir", metavar="DIR", help="Work on many scenes: all arguments are files, patterns, folders or lists."
+)
+@click.option(
+    "--name",
+    metavar="PATTERN",
+    default=DEFAULT_NAME,
+    show_default=True,
+    help="With --out-dir: names of the maps, from {stem} and {parent} of the scene.",
+)
+@click.option("--shard", type=ShardType(), default="1/1", help="With --out-dir: do part I of N, from 1/N to N/N.")
+@click.option("--summary", metavar="FILE", help="With --out-dir: table of all scenes  [default: DIR/summary.csv]")
 @overwrite_option
-@click.option("--quiet", is_flag=True, help="No progress bar.")
+@click.option("--resume", is_flag=True, help="Go on where an interrupted run with the same settings stopped.")
+@click.option("--quiet", is_flag=True, help="No progress bar and no notes.")
 def segment(
-    src: str,
-    dst: str,
+    paths: tuple[str, ...],
     vocabulary: VocabularyOptions,
     model: ModelOptions,
     scores: ScoreOptions,
     refiners: tuple[Refiner, ...],
-    window: int | None,
-    stride: int | None,
-    confidence: str | None,
-    overlay: str | None,
+    compile: bool,
+    reading: ReadOptions,
+    windows: WindowOptions,
+    outputs: Outputs,
+    out_dir: str | None,
+    name: str,
+    shard: tuple[int, int],
+    summary: str | None,
     overwrite: bool,
+    resume: bool,
     quiet: bool,
 ) -> None:
-    """Label every pixel of the image SRC with a class and write the map DST.
+    """Label every pixel of the raster SRC with a class and write the map DST, or do so for many scenes.
 
-    SRC is a GeoTIFF (or PNG, JPEG) with 8-bit red, green and blue. DST is a GeoTIFF of the same place and size: the
-    number of the class, counted from 0 in the order given; 255 where SRC has no data. A table of pixels, shares and
-    areas goes to standard output.
+    SRC is a GeoTIFF or anything else that GDAL opens, of any size and depth. DST is a GeoTIFF of the same place and
+    size: the number of the class, counted from 0 in the order given; 255 where SRC has no data. A table of pixels,
+    shares and areas goes to standard output; of many scenes, a table goes to summary.csv, and what is finished already
+    is skipped.
 
     \b
     Examples:
       segearth-ov3 segment scene.tif classes.tif --classes "background; building,house; road; water"
       segearth-ov3 segment scene.tif classes.tif --vocab classes.txt --background none --overlay classes.png
       segearth-ov3 segment scene.tif classes.tif --vocab classes.txt --prob-threshold 0.3 --confidence sure.tif
-      segearth-ov3 segment scene.tif classes.tif --vocab classes.txt --window 1008 --stride 756 --overwrite
+      segearth-ov3 segment scene.tif classes.tif --vocab classes.txt --bands 3,2,1 --stretch 1,99 --cog
+      segearth-ov3 segment scene.tif classes.tif --vocab classes.txt --window-m 300 --overlap 0.5 --resume
+      segearth-ov3 segment scene.tif classes.tif --vocab classes.txt --vector classes.gpkg --confidence sure.tif
       segearth-ov3 segment scene.tif classes.tif --vocab classes.txt --refiner smoothing:weight=0.2,at=memory
+      segearth-ov3 segment "scene*.tif" --out-dir maps --vocab classes.txt --overlay {stem}.png --shard 1/2
     """
+    if out_dir is None:
+        tasks = [_only_task(paths, outputs)]
+    else:
+        tasks = plan_tasks(expand_sources(paths), out_dir, name, outputs, shard)
     words = vocabulary.load()
-    _check_windows(window, stride)
     if scores.prob_threshold > 0 and not vocabulary.background_given:
         note = f"pixels below --prob-threshold become class 0, {words.class_names[0]!r}; choose by --background N"
         warnings.warn(note, VocabularyWarning, stacklevel=1)
     from ..geo.scene import check_scene, segment_scene
 
-    # mistakes are told before the weights are loaded, which takes long
-    check_scene(src, dst, confidence=confidence, overlay=overlay, overwrite=overwrite)
-    network = model.load()
-    from ..segmenter import Segmenter
+    @functools.cache
+    def load() -> tuple[Segmenter, dict[str, Any]]:
+        network = model.load()
+        from ..segmenter import Segmenter
 
-    segmenter = Segmenter(network, words, refiners=refiners, window=window, stride=stride, **vars(scores))
-    report = segment_scene(
-        src,
-        dst,
-        with_progress(segmenter, labels_only=confidence is None, quiet=quiet),
-        classes=words.class_names,
-        confidence=confidence,
-        overlay=overlay,
-        overwrite=overwrite,
-        tags=provenance(segmenter, model),
-    )
-    click.echo(format_report(report))
+        segmenter = Segmenter(network, words, refiners=refiners, compile=compile, **vars(scores))
+        return segmenter, provenance(segmenter, model)
+
+    def run(task: SceneTask, title: str) -> SceneReport:
+        # mistakes are told before the weights are loaded, which takes long
+        notes = check_scene(
+            task.src, task.dst, reading=reading, outputs=task.outputs, overwrite=overwrite, resume=resume
+        )
+        if not quiet:
+            for note in notes:
+                click.echo(f"Note: {task.src}: {note}", err=True)
+        segmenter, tags = load()
+        with progress_bar(title, quiet=quiet) as progress:
+            return segment_scene(
+                task.src,
+                task.dst,
+                segmenter,
+                classes=words.class_names,
+                reading=reading,
+                windows=windows,
+                outputs=task.outputs,
+                overwrite=overwrite,
+                resume=resume,
+                tags=tags,
+                progress=progress,
+            )
+
+    if out_dir is None:
+        click.echo(format_report(run(tasks[0], "segmenting")))
+        return
+    of_shard = "" if shard[1] == 1 else f"-{shard[0]}-of-{shard[1]}"
+    table = Path(summary or Path(out_dir) / f"summary{of_shard}.csv")
+    run_many(tasks, run, words.class_names, table, overwrite=overwrite)
+
+
+def run_many(
+    tasks: Sequence[SceneTask], run: SegmentTask, classes: Sequence[str], table: Path, *, overwrite: bool
+) -> None:
+    """Do all tasks, whatever becomes of each, and keep a table of them.
+
+    Args:
+        tasks: The scenes.
+        run: Does one, with a title for its progress.
+        classes: Names of the classes.
+        table: The table, as CSV.
+        overwrite: Do those again that are finished.
+
+    Raises:
+        click.ClickException: Scenes failed; the message lists them.
+    """
+    from .summary import Summary
+
+    make_folders(tasks, table)
+    summary = Summary(table, classes)
+    failures = []
+    for number, task in enumerate(tasks, start=1):
+        title = f"{number}/{len(tasks)} {Path(task.src).name}"
+        if Path(task.dst).exists() and not overwrite:
+            summary.note_skipped(task.src, task.dst)
+            continue
+        started = time.monotonic()
+        try:
+            report = run(task, title)
+        except (SegEarthError, RuntimeError, MemoryError, OSError) as error:
+            if isinstance(error, CheckpointError):  # will be the same for all
+                raise
+            reason = " ".join(str(error).split()) or type(error).__name__
+            failures.append(f"{task.src}: {reason}")
+            summary.note_failed(task.src, task.dst, reason)
+        else:
+            summary.note_done(task.src, task.dst, time.monotonic() - started, report)
+    if failures:
+        listed = "\n  ".join(failures)
+        raise click.ClickException(f"{len(failures)} of {len(tasks)} scenes failed:\n  {listed}")
+
+
+def _only_task(paths: Sequence[str], outputs: Outputs) -> SceneTask:
+    """The scene and the map of a call without --out-dir."""
+    if len(paths) < 2:
+        raise click.UsageError(f"Missing argument '{'DST' if paths else 'SRC'}'.")
+    if len(paths) > 2:
+        raise click.UsageError(f"expected SRC and DST, got {len(paths)} paths; for many scenes add --out-dir DIR")
+    return SceneTask(paths[0], paths[1], outputs)
+
+
+@contextlib.contextmanager
+def progress_bar(title: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """A bar over windows on standard error, with the time left."""
+    from tqdm import tqdm
+
+    with tqdm(desc=title, unit="window", disable=quiet) as bar:
+
+        def show(done: int, total: int) -> None:
+            if bar.total is None:  # what was done before an interruption says nothing about the speed
+                bar.reset(total)
+                bar.initial = bar.n = done
+            bar.update(done - bar.n)
+
+        yield show
 
 
 def format_report(report: SceneReport) -> str:
@@ -104,52 +222,19 @@ def format_report(report: SceneReport) -> str:
         rows.append((entry.name, str(entry.pixels), f"{entry.share:.2%}", hectares))
     if report.invalid_pixels:
         rows.append(("(no data)", str(report.invalid_pixels), "-", "-"))
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    return "\n".join(
-        "  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))])
-        for row in rows
-    )
-
-
-def _check_windows(window: int | None, stride: int | None) -> None:
-    if stride is not None and (window is None or stride > window):
-        raise click.UsageError(f"--stride {stride} needs a --window of at least {stride}, or pixels are left out")
-
-
-class LabelMap(NamedTuple):
-    """Labels (H0, W0) without scores, which are quicker to have."""
-
-    labels: Tensor
-    scores: None = None
-
-
-def with_progress(
-    segmenter: Segmenter, *, labels_only: bool, quiet: bool
-) -> Callable[[np.ndarray], Segmentation | LabelMap]:
-    """The segmenter with a progress bar over its windows, on standard error."""
-
-    def run(image: np.ndarray) -> Segmentation | LabelMap:
-        from tqdm import tqdm
-
-        with tqdm(desc="segmenting", unit="window", disable=quiet) as bar:
-
-            def show(done: int, total: int) -> None:
-                bar.total = total
-                bar.update(done - bar.n)
-
-            return LabelMap(segmenter.predict_labels(image, show)) if labels_only else segmenter(image, show)
-
-    return run
+    return format_table(rows)
 
 
 def provenance(segmenter: Segmenter, model: ModelOptions) -> dict[str, Any]:
-    """What the result depends on, as tags of the maps."""
+    """What the scores depend on, as tags of the maps; how the scene was read and cut is added when it is."""
     from ..version import __version__
 
-    settings = {f"SEGEARTH_OV3_{key.upper()}": value for key, value in segmenter.describe().items()}
+    # each window is a whole image to the segmenter
+    settings = {key: value for key, value in segmenter.describe().items() if key not in ("window", "stride")}
     return {
         "TIFFTAG_SOFTWARE": f"segearth-ov3 {__version__}",
         "SEGEARTH_OV3_VERSION": __version__,
         "SEGEARTH_OV3_CHECKPOINT": model.checkpoint_name,
-        **settings,
+        "SEGEARTH_OV3_CHECKPOINT_SHA256": model.checkpoint_hash,
+        **{f"SEGEARTH_OV3_{key.upper()}": value for key, value in settings.items()},
     }

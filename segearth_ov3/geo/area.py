@@ -41,10 +41,15 @@ class PixelAreas:
     nodes_m2: np.ndarray
     width: int
 
+    @property
+    def uniform_m2(self) -> float | None:
+        """The area of every pixel, if all have the same."""
+        return float(self.nodes_m2[0, 0]) if self.nodes_m2.min() == self.nodes_m2.max() else None
+
     def block(self, start: int, stop: int) -> np.ndarray:
         """Areas of the pixels in rows `start` to `stop` - 1, (stop - start, width), float64, in square metres."""
-        if self.nodes_m2.min() == self.nodes_m2.max():
-            return np.broadcast_to(self.nodes_m2[:1, :1], (stop - start, self.width))
+        if self.uniform_m2 is not None:
+            return np.broadcast_to(self.uniform_m2, (stop - start, self.width))
         wanted_rows = np.arange(start, stop)
         by_row = np.stack([np.interp(wanted_rows, self.rows, column) for column in self.nodes_m2.T])  # (S, rows)
         wanted_cols = np.arange(self.width)
@@ -83,14 +88,17 @@ def measure_pixels(profile: RasterProfile) -> PixelAreas:
     return PixelAreas(rows, cols, true_m2, profile.width)
 
 
-def sum_by_class(labels: np.ndarray, valid: np.ndarray | None, classes: int, areas: PixelAreas) -> np.ndarray:
+def sum_by_class(
+    labels: np.ndarray, valid: np.ndarray | None, classes: int, areas: PixelAreas, first_row: int = 0
+) -> np.ndarray:
     """Add up the area of each class.
 
     Args:
-        labels: Class of each pixel (H0, W0), an integer type, 0 to C - 1.
-        valid: (H0, W0), bool, pixels to count; None counts all.
+        labels: Class of each pixel (n, W0), an integer type, 0 to C - 1; any value where not valid.
+        valid: (n, W0), bool, pixels to count; None counts all.
         classes: C.
         areas: Areas of the pixels.
+        first_row: Row of the raster that `labels` begins with.
 
     Returns:
         (C,), float64, in square metres.
@@ -98,10 +106,9 @@ def sum_by_class(labels: np.ndarray, valid: np.ndarray | None, classes: int, are
     sums = np.zeros(classes)
     for start in range(0, len(labels), 256):
         block = slice(start, min(start + 256, len(labels)))
-        weights = areas.block(block.start, block.stop)
-        if valid is not None:
-            weights = np.where(valid[block], weights, 0)
-        sums += np.bincount(labels[block].ravel(), weights=weights.ravel(), minlength=classes)
+        counted = slice(None) if valid is None else valid[block]
+        weights = areas.block(first_row + block.start, first_row + block.stop)[counted].ravel()
+        sums += np.bincount(labels[block][counted].ravel(), weights=weights, minlength=classes)
     return sums
 
 

@@ -1,180 +1,246 @@
-"""Writing of maps: GeoTIFFs that lie exactly where their source lies.
+"""Writing of maps, a band of rows at a time: GeoTIFFs that lie exactly where their source lies.
 
 What ties a raster to the ground (CRS, transform, ground control points) goes from the source to every output as it is.
 
     labels      uint8, nodata 255, colour table           (uint16, nodata 65535, no colour table beyond 254 classes)
     confidence  float32, 0 to 1, nodata NaN
+    scores      uint8, a band per class, 0 to 254 for 0 to 1 (the scale is stored), nodata 255
 
 Class names are stored as dataset tags: `CLASS_NAMES`, a JSON list in label order, and `CLASS_0`, `CLASS_1`, ... (GDAL's
 category names and attribute tables would need a second file beside the raster and cannot be written by rasterio.)
+Overviews take the nearest pixel, as means of labels are no labels.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import rasterio
+import rasterio.shutil
+from rasterio.enums import Resampling
 from rasterio.windows import Window
 
 from ..errors import OptionError, RasterError, ShapeError
 from .output import check_destination, replace_when_complete
 from .palette import Color
 from .raster import RasterProfile, without_georeference_warning
+from .stream import SCORE_LEVELS, SCORE_NODATA
 
 LABEL_NODATA = 255
 WIDE_LABEL_NODATA = 65535
 MAX_BYTE_CLASSES = 254
 
+_BLOCK_PX = 256
+_SMALLEST_OVERVIEW_PX = 128
+_WRITING = {"GDAL_CACHEMAX": 256 * 2**20, "SPARSE_OK_OVERVIEW": True}
 
-def write_labels(
-    path: str | os.PathLike[str],
-    labels: np.ndarray,
-    profile: RasterProfile,
-    classes: Sequence[str],
-    colors: Sequence[Color] | None,
-    *,
-    valid: np.ndarray | None = None,
-    tags: Mapping[str, Any] | None = None,
-    overwrite: bool = False,
-) -> None:
-    """Write a class map as a tiled, compressed GeoTIFF that lies exactly where its source lies.
+
+class MapKind(NamedTuple):
+    """What a map holds, besides its pixels.
+
+    Attributes:
+        dtype: Of the pixels.
+        nodata: Value of pixels without information.
+        names: A description for each band.
+        tags: Dataset tags.
+        color_table: Colours with opacity by value, or None.
+        predictor: Of the compression: 1 for none, 3 for floating point.
+        scale: What to multiply values by.
+    """
+
+    dtype: str
+    nodata: float
+    names: Sequence[str]
+    tags: Mapping[str, str]
+    color_table: Mapping[int, tuple[int, int, int, int]] | None = None
+    predictor: int = 1
+    scale: float = 1.0
+
+
+def label_map(classes: Sequence[str], colors: Sequence[Color] | None, tags: Mapping[str, Any] | None = None) -> MapKind:
+    """A class map.
 
     Args:
-        path: The file to write; it appears when it is complete.
-        labels: Class of each pixel (H0, W0), an integer type, 0 to C - 1.
-        profile: Profile of the source.
         classes: Names of the C classes.
         colors: A colour per class; unused beyond 254 classes, where it may be None.
-        valid: (H0, W0), bool; pixels that are not valid get the nodata value. None means all are.
         tags: More dataset tags; what is not text is stored as JSON.
-        overwrite: Replace an existing file.
 
     Raises:
-        ShapeError: `labels` or `valid` is not of the source's size.
-        OptionError: A label has no class, or there is not one colour per class.
-        RasterError: The file exists, its folder does not, or writing failed.
+        OptionError: There is not one colour per class.
     """
-    _check_size("labels", labels, profile)
-    check_labels(labels, len(classes))
-    is_wide = len(classes) > MAX_BYTE_CLASSES
-    if not is_wide and (colors is None or len(colors) != len(classes)):
+    all_tags = {**_class_tags(classes), **_as_text(tags or {})}
+    if len(classes) > MAX_BYTE_CLASSES:
+        return MapKind("uint16", WIDE_LABEL_NODATA, ["class"], all_tags)
+    if colors is None or len(colors) != len(classes):
         raise OptionError(
             f"expected one colour for each of {len(classes)} classes, got {len(colors) if colors else 'none'}"
         )
-    nodata = WIDE_LABEL_NODATA if is_wide else LABEL_NODATA
-    values = labels.astype(np.uint16 if is_wide else np.uint8)
-    if valid is not None:
-        _check_size("valid", valid, profile)
-        values[~valid] = nodata
-    table = None
-    if colors is not None and not is_wide:
-        table = {**{index: (*color, 255) for index, color in enumerate(colors)}, nodata: (0, 0, 0, 0)}
+    table = {**{index: (*color, 255) for index, color in enumerate(colors)}, LABEL_NODATA: (0, 0, 0, 0)}
+    return MapKind("uint8", LABEL_NODATA, ["class"], all_tags, table)
+
+
+def confidence_map(tags: Mapping[str, Any] | None = None) -> MapKind:
+    """A map of the best class score; `tags` as in `label_map`."""
+    return MapKind("float32", np.nan, ["confidence"], _as_text(tags or {}), predictor=3)
+
+
+def score_map(classes: Sequence[str], tags: Mapping[str, Any] | None = None) -> MapKind:
+    """A map of the scores of all classes, a band for each; arguments as in `label_map`."""
     all_tags = {**_class_tags(classes), **_as_text(tags or {})}
-    _write(path, _Map(values, "class", nodata, all_tags, table), profile, overwrite)
+    return MapKind("uint8", SCORE_NODATA, list(classes), all_tags, scale=1 / SCORE_LEVELS)
 
 
-def check_labels(labels: np.ndarray, classes: int) -> None:
-    """Make sure that every label has a class.
+class MapWriter:
+    """Takes the rows of a map from top to bottom.
 
     Args:
-        labels: Class of each pixel (H0, W0), an integer type.
-        classes: C.
-
-    Raises:
-        OptionError: A label is not 0 to C - 1.
+        dataset: An open raster to write to.
     """
-    if labels.size and not 0 <= labels.min() <= labels.max() < classes:
-        raise OptionError(f"expected labels 0 to {classes - 1}, got {labels.min()} to {labels.max()}")
+
+    def __init__(self, dataset: rasterio.io.DatasetWriter) -> None:
+        self._dataset = dataset
+        self.checksums: list[tuple[int, int, int]] = []  # first row, rows, checksum
+
+    def write(self, start: int, values: np.ndarray) -> None:
+        """Write rows (bands, rows, W0), the first of which is row `start` of the map.
+
+        Raises:
+            ShapeError: Not as many bands or columns as the map has, or too many rows.
+        """
+        dataset = self._dataset
+        fits = values.ndim == 3 and (values.shape[0], values.shape[2]) == (dataset.count, dataset.width)
+        if not fits or start + values.shape[1] > dataset.height:
+            raise ShapeError(
+                f"expected rows ({dataset.count}, n, {dataset.width}) of {dataset.height}, "
+                f"got {values.shape} at {start}"
+            )
+        values = np.ascontiguousarray(values, dataset.dtypes[0])
+        dataset.write(values, window=Window(0, start, values.shape[2], values.shape[1]))
+        self.checksums.append((start, values.shape[1], zlib.crc32(values.data)))
+
+    def check_complete(self) -> None:
+        """Raise a ShapeError unless all rows of the map were written."""
+        rows = sum(rows for _, rows, _ in self.checksums)
+        if rows != self._dataset.height:
+            raise ShapeError(f"expected {self._dataset.height} rows, got {rows}")
 
 
-def write_confidence(
+@contextlib.contextmanager
+def open_map(
     path: str | os.PathLike[str],
-    confidence: np.ndarray,
+    kind: MapKind,
     profile: RasterProfile,
     *,
-    valid: np.ndarray | None = None,
-    tags: Mapping[str, Any] | None = None,
+    cog: bool = False,
     overwrite: bool = False,
-) -> None:
-    """Write a map of confidences as a tiled, compressed float32 GeoTIFF with nodata NaN.
+    then: Callable[[Path], object] | None = None,
+) -> Iterator[MapWriter]:
+    """Write a tiled, compressed GeoTIFF on the source's grid; it has its name only once it is complete.
 
     Args:
-        path, profile, valid, tags, overwrite: As in `write_labels`.
-        confidence: (H0, W0), a floating type, 0 to 1.
+        path: The file to write.
+        kind: What it holds.
+        profile: Profile of the source.
+        cog: Arrange the file as a cloud-optimised GeoTIFF.
+        overwrite: Replace an existing file.
+        then: Called with the complete file before it has its name.
+
+    Yields:
+        What takes the rows.
 
     Raises:
-        ShapeError: `confidence` or `valid` is not of the source's size.
         RasterError: The file exists, its folder does not, or writing failed.
     """
-    _check_size("confidence", confidence, profile)
-    values = confidence.astype(np.float32)
-    if valid is not None:
-        _check_size("valid", valid, profile)
-        values[~valid] = np.nan
-    _write(path, _Map(values, "confidence", np.nan, _as_text(tags or {}), predictor=3), profile, overwrite)
+    target = check_destination(path, profile.path, overwrite=overwrite)
+    with replace_when_complete(target) as partial, rasterio.Env(**_WRITING), without_georeference_warning():
+        draft = partial.with_name(f"draft-{partial.name}") if cog else partial
+        with rasterio.open(draft, "w", **_creation_options(kind, profile)) as dataset:
+            _describe(dataset, kind)
+            writer = MapWriter(dataset)
+            yield writer
+            writer.check_complete()
+        with rasterio.open(draft, "r+") as dataset:
+            dataset.build_overviews(_overview_factors(profile), Resampling.nearest)
+        if cog:
+            rasterio.shutil.copy(draft, partial, driver="COG", **_cog_options(kind))
+        _check_written(partial, writer.checksums, target)
+        if then is not None:
+            then(partial)
 
 
-class _Map(NamedTuple):
-    """Pixels of a map (H0, W0) and what is stored with them; predictor 3 is deflate's for floating point."""
-
-    values: np.ndarray
-    description: str
-    nodata: float
-    tags: dict[str, str]
-    color_table: dict[int, tuple[int, int, int, int]] | None = None
-    predictor: int = 1
-
-
-def _write(path: str | os.PathLike[str], layer: _Map, profile: RasterProfile, overwrite: bool) -> None:
-    """Write a one-band GeoTIFF on the source's grid under a temporary name, read it back, and give it its name."""
+def _creation_options(kind: MapKind, profile: RasterProfile) -> dict[str, Any]:
+    """How GDAL creates the file."""
     place: dict[str, Any] = {"crs": profile.crs, "transform": profile.transform}
     if profile.transform is None and profile.gcps:
         place = {"crs": profile.gcp_crs, "gcps": list(profile.gcps)}
-    options: dict[str, Any] = {
+    return {
         "driver": "GTiff",
         "height": profile.height,
         "width": profile.width,
-        "count": 1,
-        "dtype": layer.values.dtype,
-        "nodata": layer.nodata,
+        "count": len(kind.names),
+        "dtype": kind.dtype,
+        "nodata": kind.nodata,
+        "interleave": "band",
         "tiled": True,
-        "blockxsize": 256,
-        "blockysize": 256,
+        "blockxsize": _BLOCK_PX,
+        "blockysize": _BLOCK_PX,
         "compress": "deflate",
-        "predictor": layer.predictor,
+        "predictor": kind.predictor,
         "bigtiff": "if_safer",
+        "sparse_ok": True,  # blocks without data take no room
+        **place,
     }
-    target = check_destination(path, profile.path, overwrite=overwrite)
-    with replace_when_complete(target) as partial, without_georeference_warning():
-        with rasterio.open(partial, "w", **options, **place) as dataset:
-            dataset.update_tags(**layer.tags)
-            dataset.set_band_description(1, layer.description)
-            if layer.color_table is not None:  # before the pixels, or GDAL refuses to store it in the file
-                dataset.write_colormap(1, layer.color_table)
-            dataset.write(layer.values, 1)
-        _check_written(partial, layer.values, target)
 
 
-def _check_written(partial: Path, values: np.ndarray, target: Path) -> None:
+def _cog_options(kind: MapKind) -> dict[str, Any]:
+    predictor = {1: "NO", 3: "FLOATING_POINT"}[kind.predictor]
+    return {
+        "COMPRESS": "DEFLATE",
+        "PREDICTOR": predictor,
+        "OVERVIEW_RESAMPLING": "NEAREST",
+        "BIGTIFF": "IF_SAFER",
+        "SPARSE_OK": "TRUE",
+        "INTERLEAVE": "BAND",
+    }
+
+
+def _describe(dataset: rasterio.io.DatasetWriter, kind: MapKind) -> None:
+    """Store all that is not pixels; before these, or GDAL refuses to store the colour table in the file."""
+    dataset.update_tags(**kind.tags)
+    for number, name in enumerate(kind.names, start=1):
+        dataset.set_band_description(number, name)
+    if kind.scale != 1.0:
+        dataset.scales = [kind.scale] * dataset.count
+    if kind.color_table is not None:
+        dataset.write_colormap(1, kind.color_table)
+
+
+def _overview_factors(profile: RasterProfile) -> list[int]:
+    """2, 4, 8, ... as long as the reduced map is not tiny."""
+    factors = []
+    factor = 2
+    while max(profile.size) / factor >= _SMALLEST_OVERVIEW_PX:
+        factors.append(factor)
+        factor *= 2
+    return factors
+
+
+def _check_written(partial: Path, checksums: Sequence[tuple[int, int, int]], target: Path) -> None:
     """Read a file back, because GDAL keeps quiet about a disk that is full when the last blocks are written."""
-    is_equal = True
     with rasterio.open(partial) as dataset:
-        for start in range(0, len(values), 256):
-            rows = values[start : start + 256]
-            written = dataset.read(1, window=Window(0, start, rows.shape[1], rows.shape[0]))
-            is_equal &= np.array_equal(written, rows, equal_nan=rows.dtype.kind == "f")
-    if not is_equal:
-        raise RasterError(f"cannot write {target}: what was written differs from what is read back; is the disk full?")
-
-
-def _check_size(name: str, array: np.ndarray, profile: RasterProfile) -> None:
-    if array.shape != profile.size:
-        raise ShapeError(f"expected {name} {profile.size} like {profile.path}, got {array.shape}")
+        for start, rows, checksum in checksums:
+            written = dataset.read(window=Window(0, start, dataset.width, rows))
+            if zlib.crc32(written.data) != checksum:
+                raise RasterError(
+                    f"cannot write {target}: what was written differs from what is read back; is the disk full?"
+                )
 
 
 def _class_tags(classes: Sequence[str]) -> dict[str, str]:

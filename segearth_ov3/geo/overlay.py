@@ -81,6 +81,12 @@ def render_overlay(
     return _with_legend(Image.fromarray(mixed), _legend(indices, classes, colors))
 
 
+def bounded_size(shape: tuple[int, int]) -> tuple[int, int]:
+    """Height and width in which pixels of a scene of `shape` are enough for an overlay."""
+    factor = min(_MAX_SIDE_PX / max(shape), 1)
+    return max(round(shape[0] * factor), 1), max(round(shape[1] * factor), 1)
+
+
 def render_panels(
     panels: Sequence[tuple[str, np.ndarray]], classes: Sequence[str], colors: Sequence[Color]
 ) -> Image.Image:

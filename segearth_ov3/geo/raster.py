@@ -1,4 +1,4 @@
-"""Reading of pictures: the pixels as 8-bit RGB, where they are valid, and where on the ground they lie.
+"""Opening of rasters: where on the ground they lie, and a reader of their pixels.
 
 Arrays are (row, col). Validity is True where a pixel carries information. Nothing is resampled or reprojected.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,21 +16,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import rasterio
-from rasterio.enums import MaskFlags
 from rasterio.errors import NotGeoreferencedWarning
 
-from ..errors import RasterError, RasterWarning
-from .bands import Band, BandChoice, check_transparency, choose_bands
-from .output import GDAL_ERRORS, first_cause
+from ..errors import RasterError
+from .bands import Band, BandChoice, choose_bands
+from .reader import ReadOptions, SceneReader, reading
 
 if TYPE_CHECKING:
     from affine import Affine
     from rasterio.control import GroundControlPoint
     from rasterio.crs import CRS
     from rasterio.io import DatasetReader
-
-# without these a JPEG or PNG that was cut short is filled up with grey or black
-_STRICT_READING = {"GDAL_ERROR_ON_LIBJPEG_WARNING": True, "GDAL_PNG_WHOLE_IMAGE_OPTIM": False}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,68 +74,60 @@ class RgbScene(NamedTuple):
     profile: RasterProfile
 
 
-def read_profile(path: str | os.PathLike[str]) -> RasterProfile:
-    """Read where a picture lies and make sure that `read_rgb` can use it, without reading the picture itself.
+@contextlib.contextmanager
+def open_scene(path: str | os.PathLike[str], options: ReadOptions | None = None) -> Iterator[SceneReader]:
+    """Open a raster for reading.
 
     Args:
-        path: As in `read_rgb`.
+        path: A file that GDAL can open (GeoTIFF, JPEG 2000, PNG, VRT, ...) or a GDAL URL.
+        options: How it becomes 8-bit RGB.
 
-    Returns:
-        The profile.
-
-    Raises:
-        RasterError: As in `read_rgb`, except for damage that only reading all pixels reveals.
-    """
-    with _opened(path) as dataset:
-        profile = _profile(dataset, str(path))
-        _read_alpha(dataset, profile)
-        return profile
-
-
-def read_rgb(path: str | os.PathLike[str]) -> RgbScene:
-    """Read a picture with 8-bit red, green and blue bands.
-
-    Pixels are not valid where the transparency is 0, else where an internal or external mask says so, else where all
-    three bands have their nodata value.
-
-    Args:
-        path: A file that GDAL can open: GeoTIFF, PNG, JPEG, ... or a GDAL URL. Bands are ordered by their colour
-            interpretation, three bands without one are taken as red, green, blue.
-
-    Returns:
-        The picture, its validity and its profile.
+    Yields:
+        The reader.
 
     Raises:
-        RasterError: The file is missing, damaged or not an image; its bands are not three of 8 bits (and a
-            transparency); its fourth band claims to be a transparency but has values of a picture. One line each.
-
-    Warns:
-        RasterWarning: The nodata value is 255 and occurs, so that bright surfaces may be taken for missing.
+        RasterError: Not a readable raster, or its bands cannot be told apart. One line each.
     """
-    with _opened(path) as dataset:
-        profile = _profile(dataset, str(path))
-        image = np.ascontiguousarray(dataset.read(list(profile.bands.rgb)).transpose(1, 2, 0))  # (H0, W0, 3)
-        valid = _read_validity(dataset, profile)
-    return RgbScene(image, None if valid.all() else valid, profile)
+    options = options or ReadOptions()
+    with open_raster(path) as dataset:
+        bands = choose_bands(_list_bands(dataset, str(path)), str(path), options.bands)
+        yield SceneReader(dataset, describe_raster(dataset, str(path), bands), options)
+
+
+def read_rgb(path: str | os.PathLike[str], options: ReadOptions | None = None) -> RgbScene:
+    """Read a whole picture into memory; arguments and errors as of `open_scene`."""
+    with open_scene(path, options) as scene:
+        tile = scene.read(0, 0, *scene.profile.size)
+        return RgbScene(tile.image, None if tile.valid.all() else tile.valid, scene.profile)
+
+
+def read_profile(path: str | os.PathLike[str], options: ReadOptions | None = None) -> RasterProfile:
+    """Where a raster lies; raises what `open_scene` raises, so that bad input is told before any computing."""
+    with open_scene(path, options) as scene:
+        return scene.profile
 
 
 @contextlib.contextmanager
-def _opened(path: str | os.PathLike[str]) -> Iterator[DatasetReader]:
-    """Open a raster for reading; whatever GDAL finds wrong with it, now or while reading, becomes a RasterError."""
+def open_raster(path: str | os.PathLike[str]) -> Iterator[DatasetReader]:
+    """Open a raster for reading.
+
+    Args:
+        path: A file that GDAL can open, or a GDAL URL.
+
+    Yields:
+        The open raster.
+
+    Raises:
+        RasterError: The file is missing or a folder, or GDAL found something wrong with it, now or while it was read.
+    """
     name = os.fspath(path)
-    if "://" not in name and not name.startswith("/vsi"):
+    if not re.match(r"/vsi|\w{2,}:", name):  # what has a prefix is no file to us, but may be one to GDAL
         if not Path(name).exists():
             raise RasterError(f"cannot read {name}: no such file")
         if Path(name).is_dir():
             raise RasterError(f"cannot read {name}: expected an image file, this is a folder")
-    try:
-        with without_georeference_warning(), rasterio.Env(**_STRICT_READING), rasterio.open(name) as dataset:
-            yield dataset
-    except GDAL_ERRORS as error:
-        raise RasterError(
-            f"cannot read {name}: {first_cause(error)}; expected a complete GeoTIFF or another image that GDAL opens, "
-            f"so if it was copied or downloaded, do that again"
-        ) from error
+    with reading(name), without_georeference_warning(), rasterio.open(name) as dataset:
+        yield dataset
 
 
 @contextlib.contextmanager
@@ -149,12 +138,17 @@ def without_georeference_warning() -> Iterator[None]:
         yield
 
 
-def _profile(dataset: DatasetReader, path: str) -> RasterProfile:
-    """Collect the profile of an open raster and choose its bands."""
-    bands = [
-        Band(dtype, interpretation.name, description)
-        for dtype, interpretation, description in zip(dataset.dtypes, dataset.colorinterp, dataset.descriptions)
-    ]
+def describe_raster(dataset: DatasetReader, path: str, bands: BandChoice) -> RasterProfile:
+    """Collect the profile of an open raster.
+
+    Args:
+        dataset: The raster.
+        path: Its name, as given.
+        bands: The bands to be used.
+
+    Returns:
+        The profile.
+    """
     gcps, gcp_crs = dataset.gcps
     return RasterProfile(
         path=path,
@@ -165,40 +159,16 @@ def _profile(dataset: DatasetReader, path: str) -> RasterProfile:
         gcps=tuple(gcps),
         gcp_crs=gcp_crs,
         nodata=dataset.nodata,
-        bands=choose_bands(bands, path),
+        bands=bands,
     )
 
 
-def _read_alpha(dataset: DatasetReader, profile: RasterProfile) -> np.ndarray | None:
-    """The transparency (H0, W0), checked, or None where there is none."""
-    if profile.bands.alpha is None:
-        return None
-    alpha = dataset.read(profile.bands.alpha)
-    check_transparency(alpha, profile.bands, profile.path)
-    return alpha
-
-
-def _read_validity(dataset: DatasetReader, profile: RasterProfile) -> np.ndarray:
-    """Where the picture carries information (H0, W0), bool."""
-    alpha = _read_alpha(dataset, profile)
-    if alpha is not None:
-        return alpha > 0
-    first, *others = profile.bands.rgb
-    valid = dataset.read_masks(first) > 0
-    flags = dataset.mask_flag_enums[first - 1]
-    if MaskFlags.nodata in flags and MaskFlags.per_dataset not in flags:  # one mask for each band
-        for number in others:
-            valid |= dataset.read_masks(number) > 0
-        _warn_about_white(valid, profile)
-    return valid
-
-
-def _warn_about_white(valid: np.ndarray, profile: RasterProfile) -> None:
-    """Warn where nodata is the value of saturated, bright surfaces."""
-    if profile.nodata == 255 and not valid.all():
-        warnings.warn(
-            f"{profile.path}: nodata is 255, which bright roofs or sand have too; {1 - valid.mean():.2%} of the pixels "
-            f"are white and get no class; if they are real, remove the mark with gdal_edit.py -unsetnodata",
-            RasterWarning,
-            stacklevel=4,
-        )
+def _list_bands(dataset: DatasetReader, path: str) -> list[Band]:
+    """What an open raster says about its bands."""
+    if dataset.count == 0:
+        inside = ", ".join(dataset.subdatasets[:5]) or "none"
+        raise RasterError(f"{path}: holds no bands itself; give one of the rasters inside: {inside}")
+    return [
+        Band(dtype, interpretation.name, description)
+        for dtype, interpretation, description in zip(dataset.dtypes, dataset.colorinterp, dataset.descriptions)
+    ]

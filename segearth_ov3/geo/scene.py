@@ -1,6 +1,6 @@
-"""From a georeferenced picture to a class map: read, segment, measure, write.
+"""From a georeferenced raster of any size to a class map: read, score, blend, label, measure, write.
 
-Nothing here knows how pixels get their classes: `segment` is any callable from an image to labels and scores.
+Nothing here knows how pixels get their scores: a predictor is anything that scores windows.
 """
 
 from __future__ import annotations
@@ -10,210 +10,237 @@ import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from ..errors import OptionError, RasterError, RasterWarning
-from ..shapes import check_shape
-from .area import measure_pixels, sum_by_class
-from .maps import MAX_BYTE_CLASSES, check_labels, write_confidence, write_labels
-from .output import GEOTIFF_SUFFIXES, PICTURE_SUFFIXES, check_destination, replace_when_complete
-from .overlay import render_overlay
-from .palette import Color, class_colors
-from .raster import RgbScene, read_profile, read_rgb
+from ..errors import RasterError, RasterWarning
+from .area import measure_pixels
+from .journal import BAND_ROWS, open_journal
+from .maps import LABEL_NODATA, MAX_BYTE_CLASSES, WIDE_LABEL_NODATA
+from .options import FunctionPredictor, Outputs, PathLike, PredictFunction, Predictor, WindowOptions
+from .palette import MAX_COLORS, Color, class_colors
+from .polygonize import polygonize
+from .raster import RasterProfile, open_scene
+from .reader import ReadOptions, SceneReader
+from .report import ClassArea, ClassCounter, SceneReport
+from .results import Results, layers_of
+from .stream import Job, Progress, run_job
+from .tiles import ScenePlan, plan_scene, plan_strips
+from .vectors import check_vector_destination
 
-if TYPE_CHECKING:
-    from torch import Tensor
+__all__ = [
+    "ClassArea",
+    "FunctionPredictor",
+    "Outputs",
+    "Predictor",
+    "ReadOptions",
+    "SceneReport",
+    "WindowOptions",
+    "check_scene",
+    "segment_scene",
+]
 
-PathLike = str | os.PathLike[str]
+_SUMS_BYTES = 2**30  # for the sums of one row of windows, unless that is narrower than:
+_LEAST_STRIP_WINDOWS = 8
 
-
-class Segmented(Protocol):
-    """What `segment` returns, on any device.
-
-    Attributes:
-        labels: Class of each pixel (H0, W0), an integer type.
-        scores: Score of each class (C, H0, W0), 0 to 1; may be None where no confidence map is wanted.
-    """
-
-    @property
-    def labels(self) -> Tensor:
-        """Class of each pixel."""
-
-    @property
-    def scores(self) -> Tensor | None:
-        """Score of each class."""
-
-
-@dataclasses.dataclass(frozen=True)
-class ClassArea:
-    """How much of a scene a class covers.
-
-    Attributes:
-        name: Name of the class.
-        pixels: Valid pixels of the class.
-        share: Part of all valid pixels, 0 to 1.
-        hectares: Area on the ground; None where the scene has none.
-    """
-
-    name: str
-    pixels: int
-    share: float
-    hectares: float | None
-
-
-@dataclasses.dataclass(frozen=True)
-class SceneReport:
-    """What was found in a scene.
-
-    Attributes:
-        classes: One entry per class, in label order.
-        valid_pixels: Pixels with a class.
-        invalid_pixels: Pixels without information, which have none.
-        no_area_reason: Why there are no hectares, or None where there are.
-    """
-
-    classes: tuple[ClassArea, ...]
-    valid_pixels: int
-    invalid_pixels: int
-    no_area_reason: str | None
+_READING = ReadOptions()
+_WINDOWS = WindowOptions()
+_OUTPUTS = Outputs()
 
 
 def check_scene(
     src: PathLike,
     dst: PathLike,
     *,
-    confidence: PathLike | None = None,
-    overlay: PathLike | None = None,
+    reading: ReadOptions = _READING,
+    outputs: Outputs = _OUTPUTS,
     overwrite: bool = False,
-) -> None:
+    resume: bool = False,
+) -> tuple[str, ...]:
     """Find out, before any computing, whether a scene can be read and its results can be written.
 
     Args:
-        src, dst, confidence, overlay, overwrite: As in `segment_scene`.
+        src, dst, reading, outputs, overwrite, resume: As in `segment_scene`.
+
+    Returns:
+        What was decided about the scene that a user might want to know.
 
     Raises:
         RasterError: As in `segment_scene`, except for damage that only reading all pixels reveals.
     """
-    _check_destinations(src, dst, confidence, overlay, overwrite)
-    read_profile(src)
+    results = Results(src, dst, outputs, overwrite=overwrite, resume=resume)
+    with open_scene(src, reading) as reader:
+        _check_vector(results, reader.profile)
+        return tuple(reader.notes)
 
 
 def segment_scene(
     src: PathLike,
     dst: PathLike,
-    segment: Callable[[np.ndarray], Segmented],
+    predict: Predictor | PredictFunction,
     *,
     classes: Sequence[str],
     colors: Sequence[Color] | None = None,
-    confidence: PathLike | None = None,
-    overlay: PathLike | None = None,
+    reading: ReadOptions = _READING,
+    windows: WindowOptions = _WINDOWS,
+    outputs: Outputs = _OUTPUTS,
     overwrite: bool = False,
+    resume: bool = False,
     tags: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
 ) -> SceneReport:
-    """Label every pixel of a georeferenced picture.
+    """Label every pixel of a georeferenced raster.
+
+    Class scores of overlapping windows are blended, and labels are taken of the blended scores. Memory does not depend
+    on the height of the scene. Finished rows are kept beside `dst` until it is complete, so that a run that ended early
+    can go on.
 
     Args:
-        src: The picture, see `geo.raster.read_rgb`.
-        dst: Class map to write, see `geo.maps.write_labels`. It is written last: if it is there, everything is.
-        segment: Called once with the image (H0, W0, 3), uint8.
+        src: The raster, see `geo.raster.open_scene`.
+        dst: Class map to write, see `geo.maps`. It gets its name last: if it is there, everything is.
+        predict: A `Segmenter`, any other `Predictor`, or a function from windows (B, S, S, 3), uint8, to class scores
+            (B, C, S, S), 0 to 1 (then every pixel gets its best class).
         classes: Names of the C classes.
         colors: A colour per class; None chooses them by `geo.palette.class_colors`.
-        confidence: Map of the best class score to write (float32 GeoTIFF), or None.
-        overlay: Picture with legend to write (PNG or JPEG), or None.
-        overwrite: Replace existing files.
+        reading: How the raster becomes 8-bit RGB.
+        windows: How it is cut into windows.
+        outputs: What is written besides.
+        overwrite: Replace existing files, and drop unfinished work.
+        resume: Go on with unfinished work if there is any; the result is the same to the last byte.
         tags: More metadata for the maps, such as thresholds; what is not text is stored as JSON.
+        progress: Called with the windows done and their total.
 
     Returns:
         Pixels, share and area of each class.
 
     Raises:
-        RasterError: The picture cannot be used, or a result cannot be written; nothing is left half written.
-        ShapeError: `segment` returned arrays that do not fit the image.
-        OptionError: A label has no class, there is not one colour per class, a confidence map is wanted and `segment`
-            gives no scores, or an overlay is wanted of more than 1000 classes without `colors`.
+        RasterError: The raster cannot be used, a result cannot be written, or unfinished work is in the way or was done
+            with other settings. Nothing is left half written.
+        ShapeError: `predict` returned scores of another shape.
+        OptionError: There is not one colour per class.
 
     Warns:
-        RasterWarning: No areas can be given, or no pixel is valid.
+        RasterWarning: Something limits what the result means: no areas, no valid pixel, a doubtful mask.
 
     Example:
         >>> segmenter = Segmenter(load_sam3(), Vocabulary.from_text("background; building,house; road"))
         >>> names = segmenter.vocabulary.class_names
         >>> report = segment_scene("scene.tif", "classes.tif", segmenter, classes=names)
     """
-    _check_destinations(src, dst, confidence, overlay, overwrite)
-    if colors is None and (overlay is not None or len(classes) <= MAX_BYTE_CLASSES):
+    predictor = predict if isinstance(predict, Predictor) else FunctionPredictor(predict)
+    results = Results(src, dst, outputs, overwrite=overwrite, resume=resume)
+    if colors is None and len(classes) <= MAX_COLORS:
         colors = class_colors(classes)
-    scene = read_rgb(src)
-    labels, best_scores = _segmented(segment, scene.image, len(classes), confidence is not None)
-    if confidence is not None and best_scores is not None:
-        write_confidence(confidence, best_scores, scene.profile, valid=scene.valid, tags=tags, overwrite=overwrite)
-    if overlay is not None and colors is not None:
-        picture = render_overlay(scene.image, labels, classes, colors, scene.valid)
-        with replace_when_complete(Path(overlay)) as partial:
-            picture.save(partial)
-    report = _report(labels, scene, classes)
-    write_labels(dst, labels, scene.profile, classes, colors, valid=scene.valid, tags=tags, overwrite=overwrite)
-    return report
+    with open_scene(src, reading) as reader:
+        _check_vector(results, reader.profile)
+        job = _job(reader, predictor, len(classes), windows)
+        facts = {**_facts(job, windows), **(tags or {})}
+        kinds = results.kinds(classes, colors, facts)
+        settings = {**_source_facts(src), "reading": dataclasses.asdict(reading), "classes": list(classes)}
+        settings |= {"colors": colors, "maps": list(kinds), "batch": job.batch, "strips": job.strips, **facts}
+        with open_journal(
+            Path(dst), settings, layers_of(kinds), reader.profile.size, job.strips, resume=resume, overwrite=overwrite
+        ) as journal:
+            run_job(job, journal, progress)
+            counter = results.write(journal, reader, kinds, classes, colors, _vectorizer(results))
+    return _told(counter, reader)
 
 
-def _check_destinations(
-    src: PathLike, dst: PathLike, confidence: PathLike | None, overlay: PathLike | None, overwrite: bool
-) -> None:
-    """Check every file that will be written, and that they are different files."""
-    wanted = [(dst, GEOTIFF_SUFFIXES), (confidence, GEOTIFF_SUFFIXES), (overlay, PICTURE_SUFFIXES)]
-    seen: set[Path] = set()
-    for path, suffixes in wanted:
-        if path is None:
-            continue
-        target = check_destination(path, src, overwrite=overwrite, suffixes=suffixes).resolve()
-        if target in seen:
-            raise RasterError(f"cannot write {path} twice: class map, confidence and overlay need different names")
-        seen.add(target)
+def _check_vector(results: Results, profile: RasterProfile) -> None:
+    """Make sure that polygons can be written in the format wanted."""
+    if "vector" in results.paths:
+        has_crs = profile.crs is not None and profile.transform is not None
+        check_vector_destination(results.paths["vector"], profile.path, has_crs=has_crs, overwrite=True)
 
 
-def _segmented(
-    segment: Callable[[np.ndarray], Segmented], image: np.ndarray, classes: int, with_confidence: bool
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Labels (H0, W0) and, if wanted, the best class score (H0, W0), float32."""
-    height, width = image.shape[:2]
-    result = segment(image)
-    check_shape("labels", result.labels, f"{height} {width}", "segment must keep the size of the image")
-    labels = result.labels.cpu().numpy()
-    check_labels(labels, classes)
-    if not with_confidence:
-        return labels, None
-    if result.scores is None:
-        raise OptionError("a confidence map needs class scores, but segment returned none")
-    check_shape("scores", result.scores, f"{classes} {height} {width}", "one map of scores per class is needed")
-    return labels, result.scores.amax(dim=0).float().cpu().numpy()
+def _vectorizer(results: Results) -> Callable[[Path], object] | None:
+    """What makes polygons of a class map, if they are wanted."""
+    if "vector" not in results.paths:
+        return None
+    dst, confidence = results.paths["vector"], results.paths.get("confidence")
+    return lambda labels: polygonize(labels, dst, confidence=confidence, overwrite=True)
 
 
-def _report(labels: np.ndarray, scene: RgbScene, classes: Sequence[str]) -> SceneReport:
-    """Count pixels and areas, and warn where they say nothing."""
-    counted = labels if scene.valid is None else labels[scene.valid]
-    pixels = np.bincount(counted.ravel(), minlength=len(classes))
-    total = int(pixels.sum())
-    if total == 0:
-        _warn(f"{scene.profile.path}: no pixel is valid, so none gets a class")
-    hectares: list[float | None] = [None] * len(classes)
-    no_area_reason = None
-    try:
-        areas = measure_pixels(scene.profile)
-    except RasterError as error:
-        no_area_reason = str(error)
-        _warn(f"{scene.profile.path}: {no_area_reason}")
-    else:
-        hectares = (sum_by_class(labels, scene.valid, len(classes), areas) / 1e4).tolist()
-    rows = zip(classes, pixels.tolist(), hectares)
-    return SceneReport(
-        classes=tuple(ClassArea(name, count, count / max(total, 1), area) for name, count, area in rows),
-        valid_pixels=total,
-        invalid_pixels=labels.size - total,
-        no_area_reason=no_area_reason,
+def _job(reader: SceneReader, predictor: Predictor, classes: int, options: WindowOptions) -> Job:
+    """Plan the work."""
+    window = options.window or predictor.input_size
+    if options.window_m is not None:
+        window = max(round(options.window_m / _pixel_size_m(reader.profile)), 1)
+    plan = plan_scene(reader.profile.size, window, options.overlap)
+    return Job(
+        reader=reader,
+        plan=plan,
+        strips=plan_strips(plan, options.strip_px or _strip_px(plan, classes)),
+        predict=predictor.class_scores,
+        classes=classes,
+        blending=options.blending,
+        batch=options.batch,
+        prob_threshold=predictor.prob_threshold,
+        background=predictor.background,
+        nodata=LABEL_NODATA if classes <= MAX_BYTE_CLASSES else WIDE_LABEL_NODATA,
     )
 
 
-def _warn(message: str) -> None:
-    warnings.warn(message, RasterWarning, stacklevel=4)
+def _strip_px(plan: ScenePlan, classes: int) -> int:
+    """Width of a strip whose sums fit into the memory meant for them, but not so narrow that much is done twice."""
+    fitting = _SUMS_BYTES // (classes * (plan.side + BAND_ROWS) * np.dtype(np.float32).itemsize)
+    return max(fitting, _LEAST_STRIP_WINDOWS * plan.side)
+
+
+def _pixel_size_m(profile: RasterProfile) -> float:
+    """Side of a square as large as the pixel in the middle, in metres.
+
+    Raises:
+        RasterError: Pixels have no area on the ground.
+    """
+    try:
+        areas = measure_pixels(profile)
+    except RasterError as error:
+        reason = str(error).removeprefix("no areas: ")
+        raise RasterError(f"{profile.path}: {reason}; give the window in pixels instead of metres") from error
+    middle = profile.height // 2
+    return float(np.sqrt(areas.block(middle, middle + 1)[0, profile.width // 2]))
+
+
+def _facts(job: Job, options: WindowOptions) -> dict[str, Any]:
+    """What the labels depend on besides scene and scores, as tags of the maps."""
+    reader = job.reader
+    facts = {
+        "prob_threshold": job.prob_threshold,
+        "background": job.background,
+        "window_px": job.plan.side,
+        "overlap": options.overlap,
+        "blending": job.blending,
+        "bands": reader.profile.bands.rgb,
+        "stretch": None if reader.stretch is None else dataclasses.asdict(reader.stretch),
+        "validity": dataclasses.asdict(reader.validity),
+    }
+    return {f"SEGEARTH_OV3_{name.upper()}": value for name, value in facts.items()}
+
+
+def _source_facts(src: PathLike) -> dict[str, Any]:
+    """What tells a file from another of the same name; nothing about what is not a file."""
+    try:
+        status = os.stat(src)
+    except OSError:
+        return {"source": str(src)}
+    return {"source": Path(src).name, "source bytes": status.st_size, "source time": status.st_mtime_ns}
+
+
+def _told(counter: ClassCounter, reader: SceneReader) -> SceneReport:
+    """The report, after its warnings were given."""
+    path, found = reader.profile.path, list(reader.warnings)
+    invalid = 1 - counter.valid_pixels / (reader.profile.height * reader.profile.width)
+    if counter.valid_pixels == 0:
+        found.append("no pixel is valid, so none gets a class")
+    elif 255 in reader.validity.nodata and invalid > 0 and reader.stretch is None:
+        found.append(
+            f"nodata is 255, which bright roofs or sand have too; {invalid:.2%} of the pixels are white and get no "
+            f"class; if they are real, say --nodata none"
+        )
+    if counter.no_area_reason is not None:
+        found.append(counter.no_area_reason)
+    for message in found:
+        warnings.warn(f"{path}: {message}", RasterWarning, stacklevel=3)
+    return counter.report(reader.notes, found)

@@ -6,9 +6,8 @@ import json
 import re
 import shlex
 import types
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 import numpy as np
@@ -34,51 +33,44 @@ CLASSES = "background; building,house; water"
 ARGUMENTS = ["scene.tif", "classes.tif", "--classes", CLASSES, "--checkpoint", "weights/sam3.pt", "--device", "cpu"]
 
 
-class FakeSegmentation(NamedTuple):
-    labels: torch.Tensor
-    scores: torch.Tensor
-
-
 class Calls(types.SimpleNamespace):
     """What the command asked of the network."""
 
     load: tuple[Any, dict[str, Any]] | None = None
     options: dict[str, Any] | None = None
     vocabulary: Any = None
-    with_scores: bool | None = None
+    batches: list[tuple[int, ...]]
 
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
-    """Replaces network and segmenter; the fake one labels by the red band in two steps of progress."""
-    record = Calls()
+    """Replaces network and segmenter; the fake one labels by the red band, with scores 0.25 and 0."""
+    record = Calls(batches=[])
 
     def load_sam3(path: Any, **options: Any) -> str:
         record.load = (path, options)
         return "the network"
 
     class Segmenter:
+        background = None
+        input_size = 1008
+
         def __init__(self, model: Any, vocabulary: Any, **options: Any) -> None:
             assert model == "the network"
             record.vocabulary, record.options = vocabulary, options
+            self.prob_threshold = options["prob_threshold"]
 
-        def __call__(self, image: np.ndarray, progress: Callable[[int, int], None] | None = None) -> FakeSegmentation:
-            assert progress is not None
-            progress(1, 2)
-            progress(2, 2)
-            labels = torch.from_numpy(image[..., 0].astype(np.int64) % len(record.vocabulary))
-            record.with_scores = True
-            return FakeSegmentation(labels, torch.full((len(record.vocabulary), *labels.shape), 0.25))
-
-        def predict_labels(self, image: np.ndarray, progress: Callable[[int, int], None] | None = None) -> torch.Tensor:
-            labels = self(image, progress).labels
-            record.with_scores = False
-            return labels
+        def class_scores(self, images: np.ndarray) -> torch.Tensor:
+            record.batches.append(images.shape)
+            labels = torch.from_numpy(images[..., 0].astype(np.int64) % len(record.vocabulary))  # (B, S, S)
+            shape = len(images), len(record.vocabulary), *images.shape[1:3]
+            return torch.zeros(shape).scatter_(1, labels[:, None], 0.25)
 
         def describe(self) -> dict[str, Any]:
-            return {"prob_threshold": record.options["prob_threshold"] if record.options else None, "window": None}
+            return {"prob_threshold": self.prob_threshold, "refiners": [], "window": None, "stride": None}
 
     monkeypatch.setattr(segearth_ov3.checkpoints, "load_sam3", load_sam3)
+    monkeypatch.setattr(segearth_ov3.checkpoints, "checkpoint_hash", lambda path: "0123456789abcdef")
     monkeypatch.setattr(segearth_ov3.segmenter, "Segmenter", Segmenter)
     monkeypatch.delenv("SEGEARTH_OV3_CHECKPOINT", raising=False)
     return record
@@ -123,16 +115,8 @@ def test_standard_output_is_the_table(folder: Path, calls: Calls) -> None:
     assert lines[4:] == [["(no data)", "6", "-", "-"]]
 
 
-@pytest.mark.parametrize(("options", "with_scores"), [((), False), (("--confidence", "sure.tif"), True)])
-def test_scores_are_computed_only_for_a_confidence_map(
-    folder: Path, calls: Calls, options: tuple[str, ...], with_scores: bool
-) -> None:
-    assert run(*ARGUMENTS, *options).exit_code == 0
-    assert calls.with_scores is with_scores
-
-
 def test_progress_goes_to_standard_error(folder: Path, calls: Calls) -> None:
-    result = run(*ARGUMENTS)
+    result = run(*ARGUMENTS, "--window", "6")
     assert "2/2" in result.stderr
     assert "segmenting" not in result.stdout
 
@@ -156,6 +140,7 @@ def test_provenance_is_in_the_metadata(folder: Path, calls: Calls) -> None:
     assert tags["SEGEARTH_OV3_VERSION"] == __version__
     assert tags["TIFFTAG_SOFTWARE"] == f"segearth-ov3 {__version__}"
     assert tags["SEGEARTH_OV3_CHECKPOINT"] == "sam3.pt"
+    assert tags["SEGEARTH_OV3_CHECKPOINT_SHA256"] == "0123456789abcdef"
     assert json.loads(tags["SEGEARTH_OV3_PROB_THRESHOLD"]) == 0.125
     assert json.loads(tags["CLASS_NAMES"]) == ["background", "building", "water"]
 
@@ -179,13 +164,12 @@ def test_without_a_checkpoint_the_loader_is_asked_for_none(folder: Path, calls: 
 
 
 DEFAULTS = {
+    "compile": False,
     "prob_threshold": 0.0,
     "confidence_threshold": 0.5,
     "use_semantic": True,
     "use_instance": True,
     "use_presence": True,
-    "window": None,
-    "stride": None,
     "refiners": (),
 }
 
@@ -199,7 +183,7 @@ DEFAULTS = {
         (["--no-semantic"], {"use_semantic": False}),
         (["--no-instance"], {"use_instance": False}),
         (["--no-presence"], {"use_presence": False}),
-        (["--window", "1008", "--stride", "756"], {"window": 1008, "stride": 756}),
+        (["--compile"], {"compile": True}),
         (["--refiner", "smoothing"], {"refiners": (Smoothing(),)}),
         (
             ["--refiner", "smoothing:weight=0.3,at=trunk", "--refiner", "lowpass:alpha=0.5"],
@@ -233,9 +217,20 @@ def test_vocabulary_file_equals_inline_classes(folder: Path, calls: Calls) -> No
         (["scene.tif", "classes.tif"], "exactly one of --classes and --vocab"),
         ([*ARGUMENTS, "--vocab", "classes.txt"], "exactly one of --classes and --vocab"),
         ([*ARGUMENTS, "--no-semantic", "--no-instance"], "leave nothing to score"),
-        ([*ARGUMENTS, "--stride", "10"], "--stride 10 needs a --window of at least 10"),
-        ([*ARGUMENTS, "--stride", "10", "--window", "9"], "--stride 10 needs a --window of at least 10"),
+        (["--classes", CLASSES], "Missing argument 'SRC'"),
+        ([*ARGUMENTS, "third.tif"], "expected SRC and DST, got 3 paths; for many scenes add --out-dir DIR"),
+        ([*ARGUMENTS, "--stride", "10"], "No such option"),
         ([*ARGUMENTS, "--window", "0"], "Invalid value for '--window'"),
+        ([*ARGUMENTS, "--window-m", "0"], "Invalid value for '--window-m'"),
+        ([*ARGUMENTS, "--overlap", "1"], "Invalid value for '--overlap'"),
+        ([*ARGUMENTS, "--blending", "linear"], "Invalid value for '--blending'"),
+        ([*ARGUMENTS, "--batch", "0"], "Invalid value for '--batch'"),
+        ([*ARGUMENTS, "--bands", "3,2"], "expected R,G,B, got '3,2'"),
+        ([*ARGUMENTS, "--bands", "red,green,blue"], "expected R,G,B, got 'red,green,blue'"),
+        ([*ARGUMENTS, "--stretch", "2"], "expected LO,HI, got '2'"),
+        ([*ARGUMENTS, "--nodata", "black"], "expected a number, auto or none, got 'black'"),
+        ([*ARGUMENTS, "--alpha", "maybe"], "Invalid value for '--alpha'"),
+        ([*ARGUMENTS, "--shard", "0/4"], "expected the part and the number of parts, 1/8 to 8/8, got '0/4'"),
         ([*ARGUMENTS, "--prob-threshold", "1.5"], "Invalid value for '--prob-threshold'"),
         ([*ARGUMENTS, "--background", "-1"], "expected the index of a class (0, 1, ...) or none, got '-1'"),
         ([*ARGUMENTS, "--background", "sky"], "expected the index of a class (0, 1, ...) or none, got 'sky'"),
@@ -266,6 +261,11 @@ def test_wrong_arguments_exit_with_2_and_show_the_usage(
         ({"DST": "scene.tif"}, "it is the source image"),
         ({"DST": "classes.png"}, "expected a name that ends with .tif or .tiff"),
         ({"--confidence": "nowhere/sure.tif"}, "the folder nowhere does not exist"),
+        ({"--scores": "classes.tif"}, "cannot write classes.tif twice"),
+        ({"--bands": "1,2,4"}, "there is no band 4, found 3 bands"),
+        ({"--stretch": "98,2"}, "expected two percentiles, 0 to 100, the smaller one first, got 98,2"),
+        ({"--range": "5,5"}, "expected a range of two values, the smaller one first, got 5,5"),
+        ({"--alpha": "use"}, "expected a transparency besides the bands in use, found none"),
         ({"--overlay": "overlay.gif"}, "expected a name that ends with .png"),
         ({"--overlay": "taken.png"}, "taken.png exists; use --overwrite"),
         ({"--refiner": "smothing"}, "unknown refiner 'smothing', known: clip_similarity, graph_laplacian, lowpass, sm"),
@@ -307,38 +307,101 @@ def test_missing_areas_are_a_warning(folder: Path, calls: Calls) -> None:
     assert result.stdout.splitlines()[1].endswith("-")
 
 
+WINDOW_OPTIONS = ("--window", "6", "--overlap", "0.5", "--blending", "uniform", "--batch", "2")
+
+
+def test_window_options_reach_the_scene(folder: Path, calls: Calls) -> None:
+    assert run(*ARGUMENTS, *WINDOW_OPTIONS).exit_code == 0
+    assert calls.batches == [(2, 6, 6, 3), (1, 6, 6, 3)]
+    with rasterio.open("classes.tif") as written:
+        tags = written.tags()
+    assert (tags["SEGEARTH_OV3_WINDOW_PX"], tags["SEGEARTH_OV3_OVERLAP"]) == ("6", "0.5")
+
+
+def test_window_in_metres_reaches_the_scene(folder: Path, calls: Calls) -> None:
+    assert run(*ARGUMENTS, "--window-m", "60").exit_code == 0
+    assert calls.batches[0] == (1, 6, 6, 3)
+
+
+def test_reading_options_reach_the_scene(folder: Path, calls: Calls) -> None:
+    reading = ("--bands", "3,1,1", "--range", "0,510", "--nodata", "none", "--alpha", "ignore")
+    assert run(*ARGUMENTS, *reading).exit_code == 0
+    with rasterio.open("scene.tif") as scene, rasterio.open("classes.tif") as classes:
+        red = np.rint(scene.read(3) / 2).astype(int)
+        assert np.array_equal(classes.read(1), red % 3)
+
+
+def test_decisions_about_the_scene_are_told(folder: Path, calls: Calls) -> None:
+    with rasterio.open("scene.tif") as scene:
+        bands, profile = scene.read().astype(np.uint16), {**scene.profile, "dtype": "uint16"}
+    with rasterio.open("scene.tif", "w", **profile) as scene:
+        scene.write(bands)
+    result = run(*ARGUMENTS)
+    assert "Note: scene.tif: values become 8 bits by one stretch for the whole scene: " in result.stderr
+    assert run(*ARGUMENTS, "--overwrite", "--quiet").stderr == ""
+
+
+def test_interrupted_command_goes_on_with_resume(folder: Path, calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scene is higher than a band of rows; Ctrl-C comes while the last windows are scored."""
+    with rasterio.open("scene.tif") as scene:
+        profile = {**scene.profile, "height": 400}
+    with rasterio.open("scene.tif", "w", **profile) as scene:
+        scene.write(np.random.default_rng(0).integers(0, 256, (3, 400, 10), dtype=np.uint8))
+    assert run(*ARGUMENTS, "--window", "20").exit_code == 0
+    expected = Path("classes.tif").read_bytes()
+    Path("classes.tif").unlink()
+    whole = segearth_ov3.segmenter.Segmenter.class_scores
+    count = len(calls.batches)
+
+    def interrupted(self: Any, images: np.ndarray) -> torch.Tensor:
+        if len(calls.batches) == 2 * count - 2:
+            raise KeyboardInterrupt
+        return whole(self, images)
+
+    monkeypatch.setattr(segearth_ov3.segmenter.Segmenter, "class_scores", interrupted)
+    result = run(*ARGUMENTS, "--window", "20", "--overwrite")
+    assert (result.exit_code, result.stderr.strip().splitlines()[-1]) == (130, "Interrupted.")
+    assert not Path("classes.tif").exists()
+    monkeypatch.setattr(segearth_ov3.segmenter.Segmenter, "class_scores", whole)
+    changed = run(*ARGUMENTS, "--window", "20", "--resume", "--prob-threshold", "0.2", "--background", "0")
+    assert changed.exit_code == 1
+    assert "SEGEARTH_OV3_PROB_THRESHOLD was 0.0, is 0.2" in changed.stderr
+    assert run(*ARGUMENTS, "--window", "20", "--resume").exit_code == 0
+    assert Path("classes.tif").read_bytes() == expected
+
+
 def test_map_equals_what_the_real_segmenter_says(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the tiny network of the golden values in place of the checkpoint."""
+    """With the tiny network of the golden values in place of the checkpoint; windows overlap from column 4 on."""
     network = load_tiny()
     monkeypatch.setattr(segearth_ov3.checkpoints, "load_sam3", lambda path, **options: network)
-    result = run(*ARGUMENTS, "--window", "6", "--prob-threshold", "0.1", "--confidence", "sure.tif")
+    monkeypatch.setattr(segearth_ov3.checkpoints, "checkpoint_hash", lambda path: "")
+    options = ("--window", "6", "--overlap", "0", "--prob-threshold", "0.1", "--confidence", "sure.tif")
+    result = run(*ARGUMENTS, *options)
     assert (result.exit_code, result.exception) == (0, None)
-    vocabulary = Vocabulary.from_text(CLASSES)
+    segmenter = segearth_ov3.segmenter.Segmenter(network, Vocabulary.from_text(CLASSES), prob_threshold=0.1)
     with rasterio.open("scene.tif") as scene:
-        image, valid = scene.read().transpose(1, 2, 0), scene.read(1) > 0
-    segmenter = segearth_ov3.segmenter.Segmenter(network, vocabulary, window=6, prob_threshold=0.1)
-    labels, scores = segmenter(image)
+        labels, scores = segmenter(scene.read().transpose(1, 2, 0)[:, :6])
     with rasterio.open("classes.tif") as classes, rasterio.open("sure.tif") as sure:
-        assert np.array_equal(classes.read(1), np.where(valid, labels.numpy(), 255))
-        assert np.array_equal(sure.read(1), np.where(valid, scores.amax(0).numpy(), np.nan), equal_nan=True)
-        assert json.loads(classes.tags()["SEGEARTH_OV3_WINDOW"]) == 6
+        assert np.array_equal(classes.read(1)[:, :4], labels.numpy()[:, :4])
+        np.testing.assert_allclose(sure.read(1)[:, :4], scores.amax(0).numpy()[:, :4], rtol=1e-6)
 
 
 def test_refiner_acts_and_is_named_in_the_metadata(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     network = load_tiny()
     monkeypatch.setattr(segearth_ov3.checkpoints, "load_sam3", lambda path, **options: network)
+    monkeypatch.setattr(segearth_ov3.checkpoints, "checkpoint_hash", lambda path: "")
     text = "smoothing:weight=0.2,at=memory"
-    result = run(*ARGUMENTS, "--refiner", text, "--confidence", "sure.tif")
+    result = run(*ARGUMENTS, "--refiner", text, "--confidence", "sure.tif", "--window", "6", "--overlap", "0")
     assert (result.exit_code, result.exception) == (0, None)
     with rasterio.open("scene.tif") as scene:
-        image, valid = scene.read().transpose(1, 2, 0), scene.read(1) > 0
+        image = scene.read().transpose(1, 2, 0)[:, :6]  # the first window; the second one begins at column 4
     plain, refined = (
         segearth_ov3.segmenter.Segmenter(network, Vocabulary.from_text(CLASSES), refiners=refiners)(image).scores
         for refiners in ([], [text])
     )
     assert not torch.equal(plain, refined)
     with rasterio.open("classes.tif") as classes, rasterio.open("sure.tif") as sure:
-        assert np.array_equal(sure.read(1), np.where(valid, refined.amax(0).numpy(), np.nan), equal_nan=True)
+        np.testing.assert_allclose(sure.read(1)[:, :4], refined.amax(0).numpy()[:, :4], rtol=1e-6)
         described = {"type": "smoothing", "weight": 0.2, "kernel_size": 3, "mode": "residual", "at": "memory"}
         assert json.loads(classes.tags()["SEGEARTH_OV3_REFINERS"]) == [described]
 

@@ -4,112 +4,160 @@ import numpy as np
 import pytest
 
 from segearth_ov3.errors import RasterError
-from segearth_ov3.geo.bands import Band, BandChoice, check_transparency, choose_bands
+from segearth_ov3.geo.bands import Band, BandChoice, choose_bands, looks_transparent
+
+SENTINEL2 = "B01 B02 B03 B04 B05 B06 B07 B08 B8A B09 B11 B12"
+OLI = "B1 B2 B3 B4 B5 B6 B7"
 
 
 def bands(interpretations: str, dtype: str = "uint8") -> list[Band]:
     return [Band(dtype, name) for name in interpretations.split()]
 
 
+def described(names: str, dtype: str = "uint16") -> list[Band]:
+    return [Band(dtype, "gray" if n == 0 else "undefined", name) for n, name in enumerate(names.split())]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
 @pytest.mark.parametrize(
     ("interpretations", "expected"),
     [
-        ("red green blue", BandChoice((1, 2, 3), None)),
-        ("blue green red", BandChoice((3, 2, 1), None)),
-        ("gray undefined undefined", BandChoice((1, 2, 3), None)),
-        ("undefined undefined undefined", BandChoice((1, 2, 3), None)),
+        ("red green blue", BandChoice((1, 2, 3))),
+        ("blue green red", BandChoice((3, 2, 1))),
+        ("gray undefined undefined", BandChoice((1, 2, 3))),
+        ("undefined undefined undefined", BandChoice((1, 2, 3))),
         ("red green blue alpha", BandChoice((1, 2, 3), 4)),
         ("alpha blue green red", BandChoice((4, 3, 2), 1)),
         ("gray undefined undefined alpha", BandChoice((1, 2, 3), 4)),
+        ("red green blue undefined", BandChoice((1, 2, 3), 4, alpha_is_tagged=False)),
+        ("red green blue nir", BandChoice((1, 2, 3))),
+        ("red green blue undefined undefined", BandChoice((1, 2, 3))),
+        ("red green blue alpha alpha", BandChoice((1, 2, 3))),
     ],
 )
-def test_usable_layouts_are_ordered_by_interpretation(interpretations: str, expected: BandChoice) -> None:
-    assert choose_bands(bands(interpretations), "scene.tif") == expected
+def test_usable_layouts_are_ordered_by_interpretation(interpretations: str, expected: BandChoice, dtype: str) -> None:
+    assert choose_bands(bands(interpretations, dtype), "scene.tif") == expected
+
+
+def test_palette_is_one_band_for_all_three() -> None:
+    assert choose_bands(bands("palette"), "scene.tif") == BandChoice((1, 1, 1), has_palette=True)
 
 
 @pytest.mark.parametrize(
-    ("layout", "found", "advice"),
+    ("layout", "expected"),
     [
-        (bands("gray"), "1 band: 1 uint8 gray;", "gdal_translate -b 1 -b 1 -b 1 scene.tif"),
-        (bands("gray", "uint16"), "1 uint16 gray", "gdal_translate -ot Byte -scale -b 1 -b 1 -b 1 scene.tif"),
-        (bands("palette"), "1 uint8 palette", "gdal_translate -expand rgb scene.tif"),
-        (bands("gray undefined"), "2 bands: 1 uint8 gray, 2 uint8 undefined", "gdal_translate -b R -b G -b B"),
-        (bands("gray alpha"), "2 uint8 alpha", "gdal_translate -b R -b G -b B"),
-        (bands("red green blue", "uint16"), "3 uint16 blue", "gdal_translate -ot Byte -scale -b 1 -b 2 -b 3"),
-        (bands("blue green red alpha", "uint16"), "4 uint16 alpha", "-ot Byte -scale -b 3 -b 2 -b 1 scene.tif"),
-        (bands("red green blue undefined"), "4 uint8 undefined", "gdal_translate -b 1 -b 2 -b 3 scene.tif"),
-        (bands("red green blue nir"), "4 uint8 nir", "gdal_translate -b 1 -b 2 -b 3 scene.tif"),
-        (bands("red green blue alpha alpha"), "5 bands", "gdal_translate -b 1 -b 2 -b 3 scene.tif"),
-        (bands("gray undefined undefined undefined"), "4 bands", "gdal_translate -b R -b G -b B scene.tif"),
-        (bands("cyan magenta yellow black"), "1 uint8 cyan", "gdal_translate -b R -b G -b B"),
-        (bands("red red blue"), "2 uint8 red", "gdal_translate -b R -b G -b B"),
-        ([], "0 bands", "gdal_translate"),
+        (described("blue green red nir"), (3, 2, 1)),
+        (described("Blue Green Red NIR", "float32"), (3, 2, 1)),
+        (described("coastal_blue blue green_i green yellow red rededge nir"), (6, 4, 2)),
+        (described("nir r g b"), (2, 3, 4)),
+        (described(SENTINEL2), (4, 3, 2)),
+        (described(SENTINEL2, "uint8"), (4, 3, 2)),
+        (described("B2 B3 B4 B8 B11", "float32"), (3, 2, 1)),
+        (described(OLI), (4, 3, 2)),
+        ([Band("uint16", "gray", f"B{n}, central wavelength") for n in (4, 3, 2, 8)], (1, 2, 3)),
+        ([Band("uint8", "undefined", f"Band {n}") for n in (1, 2, 3)], (1, 2, 3)),
     ],
 )
-def test_other_layouts_name_the_bands_and_a_command(layout: list[Band], found: str, advice: str) -> None:
+def test_names_tell_the_bands(layout: list[Band], expected: tuple[int, int, int]) -> None:
+    assert choose_bands(layout, "scene.tif").rgb == expected
+
+
+def test_choice_by_names_is_noted() -> None:
+    choice = choose_bands(described("blue green red nir"), "scene.tif")
+    assert choice.note == "bands by their names: red 3 'red', green 2 'green', blue 1 'blue'"
+
+
+@pytest.mark.parametrize(
+    ("layout", "found"),
+    [
+        (bands("gray undefined"), "2 bands: 1 uint8 gray, 2 uint8 undefined"),
+        (bands("gray undefined undefined undefined"), "4 bands"),
+        (bands("cyan magenta yellow black"), "1 uint8 cyan"),
+        (bands("red red blue"), "2 uint8 red"),
+        (described("B05 B06 B07 B8A B11 B12"), "1 uint16 gray 'B05'"),
+        (described(OLI, "uint8"), "4 uint8 undefined 'B4'"),
+        (described("SR_B1 SR_B2 SR_B3 SR_B4 SR_B5 SR_B7"), "'SR_B4'"),
+        (described("B8 B4 B3"), "1 uint16 gray 'B8'"),
+        (described("blue blue red nir"), "4 bands"),
+        ([], "0 bands"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_bands_that_cannot_be_told_apart_are_listed(layout: list[Band], found: str) -> None:
     with pytest.raises(RasterError) as caught:
         choose_bands(layout, "scene.tif")
     message = str(caught.value)
-    assert message.startswith("scene.tif: expected 8-bit red, green and blue")
+    assert message.startswith("scene.tif: cannot tell red, green and blue among ")
     assert found in message
-    assert advice in message
+    assert message.endswith("choose three by their numbers: --bands R,G,B")
     assert "\n" not in message
 
 
-def test_one_band_of_another_type_makes_the_layout_unusable() -> None:
-    layout = [Band("uint8", "red"), Band("uint8", "green"), Band("uint16", "blue")]
-    with pytest.raises(RasterError, match="3 uint16 blue"):
-        choose_bands(layout, "scene.tif")
-
-
-def test_band_descriptions_are_listed() -> None:
-    layout = [Band("uint16", "gray", name) for name in ("B2", "B3", "B4", "B8")]
-    with pytest.raises(RasterError, match="3 uint16 gray 'B4'"):
-        choose_bands(layout, "scene.tif")
+@pytest.mark.parametrize(("layout", "number"), [("gray", 1), ("gray alpha", 1), ("alpha gray", 2)])
+def test_single_band_is_repeated_only_if_wanted(layout: str, number: int) -> None:
+    with pytest.raises(RasterError, match=f"grey photograph, repeat it: --bands {number},{number},{number}"):
+        choose_bands(bands(layout), "scene.tif")
+    assert choose_bands(bands(layout), "scene.tif", (number,) * 3).rgb == (number,) * 3
 
 
 def test_long_lists_of_bands_are_cut() -> None:
-    with pytest.raises(RasterError, match=r"200 bands: .*8 float32 gray, and 192 more;"):
+    with pytest.raises(RasterError, match=r"200 bands: .*12 float32 gray, and 188 more;"):
         choose_bands([Band("float32", "gray")] * 200, "scene.tif")
 
 
-def test_paths_are_quoted_in_commands() -> None:
-    with pytest.raises(RasterError, match=r"-b 1 'my scene.tif' rgb.tif"):
-        choose_bands(bands("gray"), "my scene.tif")
+def test_wanted_bands_win_over_interpretation() -> None:
+    assert choose_bands(bands("red green blue alpha"), "scene.tif", (3, 2, 1)) == BandChoice((3, 2, 1), 4)
 
 
-CHOICE = BandChoice((1, 2, 3), 4)
-
-
-@pytest.mark.parametrize(
-    "alpha",
-    [
-        np.repeat(np.uint8([0, 255]), 50),
-        np.full(100, 255, np.uint8),
-        np.full(100, 128, np.uint8),
-        np.repeat(np.uint8([0, 1]), 50),
-        np.concatenate([np.zeros(40, np.uint8), np.arange(1, 6, dtype=np.uint8), np.full(55, 255, np.uint8)]),
-    ],
-    ids=["on and off", "all on", "constant", "0 and 1", "feathered"],
-)
-def test_transparencies_pass(alpha: np.ndarray) -> None:
-    check_transparency(alpha, CHOICE, "scene.tif")
+def test_wanted_band_is_no_transparency() -> None:
+    assert choose_bands(bands("red green blue alpha"), "scene.tif", (4, 1, 2)).alpha is None
 
 
 @pytest.mark.parametrize(
-    "alpha",
+    ("wanted", "message"),
     [
-        np.arange(37, 205, dtype=np.uint8),
-        np.concatenate([np.zeros(500, np.uint8), np.arange(37, 205, dtype=np.uint8)]),
-        np.concatenate([np.arange(1, 21, dtype=np.uint8), np.full(80, 255, np.uint8)]),
+        ((1, 2, 5), "scene.tif: there is no band 5, found 4 bands"),
+        ((0, 1, 2), "there is no band 0"),
+        ((1, 2), "expected three band numbers for red, green and blue, got 2"),
     ],
-    ids=["near infrared", "near infrared with black border", "one fifth varies"],
 )
-def test_bands_of_the_picture_tagged_as_alpha_are_refused(alpha: np.ndarray) -> None:
-    with pytest.raises(RasterError, match=r"band 4 is tagged as alpha but holds values .* -b 1 -b 2 -b 3 scene.tif"):
-        check_transparency(alpha, CHOICE, "scene.tif")
+def test_wanted_bands_that_are_not_there_are_refused(wanted: tuple[int, ...], message: str) -> None:
+    with pytest.raises(RasterError, match=message):
+        choose_bands(bands("gray undefined undefined undefined"), "scene.tif", wanted)
 
 
-def test_transparency_without_a_visible_pixel_is_refused() -> None:
-    with pytest.raises(RasterError, match="band 4 is tagged as alpha but is 0 everywhere"):
-        check_transparency(np.zeros(9, np.uint8), CHOICE, "scene.tif")
+@pytest.mark.parametrize("wanted", [None, (1, 1, 1)])
+def test_complex_numbers_are_refused(wanted: tuple[int, ...] | None) -> None:
+    with pytest.raises(RasterError, match="expected real values, found 3 bands: 1 complex64"):
+        choose_bands(bands("gray undefined undefined", "complex64"), "scene.tif", wanted)
+
+
+TRANSPARENCIES = {
+    "on and off": np.repeat(np.uint8([0, 255]), 50),
+    "all on": np.full(100, 255, np.uint8),
+    "all off": np.zeros(100, np.uint8),
+    "constant": np.full(100, 128, np.uint8),
+    "0 and 1": np.repeat(np.uint8([0, 1]), 50),
+    "feathered": np.concatenate([np.zeros(40, np.uint8), np.arange(1, 6, dtype=np.uint8), np.full(55, 255, np.uint8)]),
+}
+PICTURES = {
+    "near infrared": np.arange(37, 205, dtype=np.uint8),
+    "near infrared with black border": np.concatenate([np.zeros(500, np.uint8), np.arange(37, 205, dtype=np.uint8)]),
+    "one fifth varies": np.concatenate([np.arange(1, 21, dtype=np.uint8), np.full(80, 255, np.uint8)]),
+}
+
+
+@pytest.mark.parametrize("kind", TRANSPARENCIES)
+def test_tagged_transparencies_are_known_by_their_values(kind: str) -> None:
+    assert looks_transparent(TRANSPARENCIES[kind])
+
+
+@pytest.mark.parametrize("kind", PICTURES)
+def test_tagged_bands_of_the_picture_are_not(kind: str) -> None:
+    assert not looks_transparent(PICTURES[kind])
+
+
+@pytest.mark.parametrize("kind", [*TRANSPARENCIES, *PICTURES])
+def test_untagged_band_is_a_transparency_only_if_it_is_on_and_off(kind: str) -> None:
+    values = {**TRANSPARENCIES, **PICTURES}[kind]
+    assert looks_transparent(values, is_tagged=False) is (kind == "on and off")

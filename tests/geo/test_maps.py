@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,12 +14,24 @@ from rasterio.transform import Affine
 
 from segearth_ov3.errors import OptionError, RasterError, ShapeError
 from segearth_ov3.geo import maps
-from segearth_ov3.geo.maps import write_confidence, write_labels
+from segearth_ov3.geo.maps import MapKind, confidence_map, label_map, open_map, score_map
 from segearth_ov3.geo.raster import RasterProfile, read_rgb
 
 CLASSES = ("building", "Straße", "water")
 COLORS = [(222, 45, 38), (247, 208, 70), (38, 112, 224)]
 ALBERS = "+proj=aea +lat_1=29.5 +lat_2=45.5 +lat_0=23 +lon_0=-96 +datum=WGS84 +units=m"
+
+
+def write_map(path: Path, kind: MapKind, profile: RasterProfile, values: np.ndarray, **options: Any) -> None:
+    """Write a map (bands, H0, W0) in pieces of three rows."""
+    with open_map(path, kind, profile, **options) as writer:
+        for start in range(0, values.shape[1], 3):
+            writer.write(start, values[:, start : start + 3])
+
+
+def write_labels(path: Path, labels: np.ndarray, profile: RasterProfile, **options: Any) -> None:
+    """Write a map of the three classes."""
+    write_map(path, label_map(CLASSES, COLORS), profile, labels[None], **options)
 
 
 @pytest.fixture
@@ -48,7 +61,7 @@ def test_georeferencing_equals_the_source(
     transform: Affine,
 ) -> None:
     source = write_raster(rgb, crs=crs, transform=transform)
-    write_labels(tmp_path / "classes.tif", labels, read_rgb(source).profile, CLASSES, COLORS)
+    write_labels(tmp_path / "classes.tif", labels, read_rgb(source).profile)
     with rasterio.open(source) as expected, rasterio.open(tmp_path / "classes.tif") as written:
         assert written.crs == expected.crs
         assert written.transform == expected.transform
@@ -60,7 +73,7 @@ def test_control_points_equal_the_source(
 ) -> None:
     gcps = [GroundControlPoint(row, col, 30 + col, 10 - row) for row, col in ((0, 0), (0, 8), (6, 0), (6, 8))]
     source = write_raster(rgb, gcps=gcps, crs="EPSG:4326", transform=None)
-    write_labels(tmp_path / "classes.tif", labels, read_rgb(source).profile, CLASSES, COLORS)
+    write_labels(tmp_path / "classes.tif", labels, read_rgb(source).profile)
     with rasterio.open(tmp_path / "classes.tif") as written:
         points, crs = written.gcps
         assert [(p.row, p.col, p.x, p.y) for p in points] == [(p.row, p.col, p.x, p.y) for p in gcps]
@@ -71,7 +84,7 @@ def test_pictures_without_a_place_give_maps_without_a_place(
     write_raster: Callable[..., Path], rgb: np.ndarray, tmp_path: Path, labels: np.ndarray
 ) -> None:
     source = write_raster(rgb, crs=None, transform=None)
-    write_labels(tmp_path / "classes.tif", labels, read_rgb(source).profile, CLASSES, COLORS)
+    write_labels(tmp_path / "classes.tif", labels, read_rgb(source).profile)
     written = _open_quietly(tmp_path / "classes.tif")
     assert (written["crs"], written["transform"]) == (None, Affine.identity())
 
@@ -81,19 +94,16 @@ def _open_quietly(path: Path) -> dict[str, object]:
         return dict(dataset.profile)
 
 
-def test_labels_are_written_as_bytes_and_invalid_pixels_as_255(
-    profile: RasterProfile, tmp_path: Path, labels: np.ndarray
-) -> None:
-    valid = np.ones((6, 8), bool)
-    valid[1, 2] = False
-    write_labels(tmp_path / "classes.tif", labels, profile, CLASSES, COLORS, valid=valid)
+def test_labels_are_written_as_bytes(profile: RasterProfile, tmp_path: Path, labels: np.ndarray) -> None:
+    labels[1, 2] = 255
+    write_labels(tmp_path / "classes.tif", labels, profile)
     with rasterio.open(tmp_path / "classes.tif") as written:
         assert (written.dtypes, written.nodata) == (("uint8",), 255)
-        assert np.array_equal(written.read(1), np.where(valid, labels, 255))
+        assert np.array_equal(written.read(1), labels)
 
 
 def test_maps_are_tiled_and_compressed(profile: RasterProfile, tmp_path: Path, labels: np.ndarray) -> None:
-    write_labels(tmp_path / "classes.tif", labels, profile, CLASSES, COLORS)
+    write_labels(tmp_path / "classes.tif", labels, profile)
     with rasterio.open(tmp_path / "classes.tif") as written:
         assert written.block_shapes == [(256, 256)]
         assert written.compression == rasterio.enums.Compression.deflate
@@ -102,7 +112,7 @@ def test_maps_are_tiled_and_compressed(profile: RasterProfile, tmp_path: Path, l
 def test_color_table_has_a_color_per_class_and_a_transparent_nodata(
     profile: RasterProfile, tmp_path: Path, labels: np.ndarray
 ) -> None:
-    write_labels(tmp_path / "classes.tif", labels, profile, CLASSES, COLORS)
+    write_labels(tmp_path / "classes.tif", labels, profile)
     with rasterio.open(tmp_path / "classes.tif") as written:
         table = written.colormap(1)
     assert [table[index] for index in range(3)] == [(*color, 255) for color in COLORS]
@@ -112,7 +122,7 @@ def test_color_table_has_a_color_per_class_and_a_transparent_nodata(
 def test_class_names_are_stored_as_a_list_and_one_by_one(
     profile: RasterProfile, tmp_path: Path, labels: np.ndarray
 ) -> None:
-    write_labels(tmp_path / "classes.tif", labels, profile, CLASSES, COLORS)
+    write_labels(tmp_path / "classes.tif", labels, profile)
     with rasterio.open(tmp_path / "classes.tif") as written:
         tags = written.tags()
     assert json.loads(tags["CLASS_NAMES"]) == list(CLASSES)
@@ -121,16 +131,16 @@ def test_class_names_are_stored_as_a_list_and_one_by_one(
 
 def test_given_tags_are_stored_as_text_or_json(profile: RasterProfile, tmp_path: Path, labels: np.ndarray) -> None:
     given = {"VERSION": "0.1.0", "THRESHOLD": 0.25, "VOCABULARY": [["building", "house"]]}
-    write_labels(tmp_path / "classes.tif", labels, profile, CLASSES, COLORS, tags=given)
-    write_confidence(tmp_path / "sure.tif", labels / 2, profile, tags=given)
-    for name in ("classes.tif", "sure.tif"):
-        with rasterio.open(tmp_path / name) as written:
+    kinds = {"classes": label_map(CLASSES, COLORS, given), "sure": confidence_map(given)}
+    for name, kind in kinds.items():
+        write_map(tmp_path / f"{name}.tif", kind, profile, labels[None] / 2)
+        with rasterio.open(tmp_path / f"{name}.tif") as written:
             tags = written.tags()
         assert (tags["VERSION"], tags["THRESHOLD"], tags["VOCABULARY"]) == ("0.1.0", "0.25", '[["building", "house"]]')
 
 
 def test_no_second_file_appears_beside_the_map(profile: RasterProfile, tmp_path: Path, labels: np.ndarray) -> None:
-    write_labels(tmp_path / "classes.tif", labels, profile, CLASSES, COLORS)
+    write_labels(tmp_path / "classes.tif", labels, profile)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["classes.tif", "scene.tif"]
 
 
@@ -139,73 +149,107 @@ def test_more_than_254_classes_take_two_bytes(
     profile: RasterProfile, tmp_path: Path, count: int, dtype: str, nodata: int
 ) -> None:
     labels = np.full((6, 8), count - 1)
-    valid = np.arange(48).reshape(6, 8) > 0
     classes, colors = [str(index) for index in range(count)], [(index // 2, 0, index % 2) for index in range(count)]
-    write_labels(tmp_path / "classes.tif", labels, profile, classes, colors, valid=valid)
+    write_map(tmp_path / "classes.tif", label_map(classes, colors), profile, labels[None])
     with rasterio.open(tmp_path / "classes.tif") as written:
         assert (written.dtypes[0], written.nodata) == (dtype, nodata)
-        assert np.array_equal(written.read(1), np.where(valid, count - 1, nodata))
+        assert np.array_equal(written.read(1), labels)
 
 
 def test_names_of_a_thousand_classes_are_stored(profile: RasterProfile, tmp_path: Path) -> None:
     classes = [f"a class with a rather long name, number {index}" for index in range(1000)]
-    write_labels(tmp_path / "classes.tif", np.zeros((6, 8), int), profile, classes, None)
+    write_map(tmp_path / "classes.tif", label_map(classes, None), profile, np.zeros((1, 6, 8)))
     with rasterio.open(tmp_path / "classes.tif") as written:
         assert json.loads(written.tags()["CLASS_NAMES"]) == classes
 
 
 def test_confidence_is_float_with_nan_where_invalid(profile: RasterProfile, tmp_path: Path) -> None:
-    confidence = np.linspace(0, 1, 48).reshape(6, 8)
-    valid = confidence > 0.1
-    write_confidence(tmp_path / "sure.tif", confidence, profile, valid=valid)
+    confidence = np.linspace(0, 1, 48, dtype=np.float32).reshape(1, 6, 8)
+    confidence[confidence < 0.1] = np.nan
+    write_map(tmp_path / "sure.tif", confidence_map(), profile, confidence)
     with rasterio.open(tmp_path / "sure.tif") as written:
-        values = written.read(1)
         assert written.dtypes == ("float32",)
         assert np.isnan(written.nodata)
         assert (written.crs, written.transform) == (profile.crs, profile.transform)
-    assert np.array_equal(values, np.where(valid, confidence, np.nan).astype(np.float32), equal_nan=True)
+        assert np.array_equal(written.read(), confidence, equal_nan=True)
 
 
-def test_arguments_are_not_changed(profile: RasterProfile, tmp_path: Path) -> None:
-    labels, confidence = np.zeros((6, 8), np.uint8), np.zeros((6, 8), np.float32)
-    nowhere = np.zeros((6, 8), bool)
-    write_labels(tmp_path / "classes.tif", labels, profile, CLASSES, COLORS, valid=nowhere)
-    write_confidence(tmp_path / "sure.tif", confidence, profile, valid=nowhere)
-    assert not labels.any()
-    assert not confidence.any()
+def test_scores_have_a_band_per_class_and_a_scale(profile: RasterProfile, tmp_path: Path) -> None:
+    scores = np.arange(144).reshape(3, 6, 8)
+    write_map(tmp_path / "scores.tif", score_map(CLASSES), profile, scores)
+    with rasterio.open(tmp_path / "scores.tif") as written:
+        assert (written.dtypes, written.nodata) == (("uint8",) * 3, 255)
+        assert written.descriptions == CLASSES
+        assert written.scales == pytest.approx((1 / 254,) * 3)
+        assert np.array_equal(written.read(), scores)
 
 
-@pytest.mark.parametrize("wrong", [-1, 3])
-def test_labels_without_a_class_are_refused(
-    profile: RasterProfile, tmp_path: Path, labels: np.ndarray, wrong: int
+@pytest.mark.parametrize("cog", [False, True])
+def test_overviews_take_the_nearest_pixel(write_raster: Callable[..., Path], tmp_path: Path, cog: bool) -> None:
+    """Means of classes 0 and 2 would be class 1."""
+    profile = read_rgb(write_raster(np.ones((3, 700, 700), np.uint8))).profile
+    labels = np.random.default_rng(0).choice([0, 2], (700, 700))
+    write_labels(tmp_path / "classes.tif", labels, profile, cog=cog)
+    with rasterio.open(tmp_path / "classes.tif") as written:
+        assert written.overviews(1)
+        assert np.array_equal(written.read(1), labels)
+    with rasterio.open(tmp_path / "classes.tif", overview_level=0) as reduced:
+        assert set(np.unique(reduced.read(1))) == {0, 2}
+
+
+def test_cloud_optimised_map_keeps_everything(profile: RasterProfile, tmp_path: Path, labels: np.ndarray) -> None:
+    write_labels(tmp_path / "plain.tif", labels, profile)
+    write_labels(tmp_path / "cog.tif", labels, profile, cog=True)
+    with rasterio.open(tmp_path / "plain.tif") as plain, rasterio.open(tmp_path / "cog.tif") as cog:
+        assert cog.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
+        for name in ("crs", "transform", "nodata", "dtypes", "descriptions"):
+            assert getattr(cog, name) == getattr(plain, name)
+        assert {**plain.tags(), **cog.tags()} == cog.tags()
+        assert cog.colormap(1) == plain.colormap(1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cog.tif", "plain.tif", "scene.tif"]
+
+
+@pytest.mark.parametrize(("value", "is_stored"), [(1, True), (255, False)])
+def test_blocks_without_data_take_no_room(
+    write_raster: Callable[..., Path], tmp_path: Path, value: int, is_stored: bool
 ) -> None:
-    labels[0, 0] = wrong
-    with pytest.raises(OptionError, match="expected labels 0 to 2, got"):
-        write_labels(tmp_path / "classes.tif", labels, profile, CLASSES, COLORS)
+    profile = read_rgb(write_raster(np.ones((3, 600, 600), np.uint8))).profile
+    write_labels(tmp_path / "classes.tif", np.full((600, 600), value), profile)
+    with rasterio.open(tmp_path / "classes.tif") as written:
+        assert (written.read(1) == value).all()
+        for level in (None, 0):
+            assert (written.get_tag_item("BLOCK_OFFSET_0_0", "TIFF", 1, level) is not None) is is_stored
+
+
+def test_same_rows_give_the_same_bytes(profile: RasterProfile, tmp_path: Path, labels: np.ndarray) -> None:
+    for name in ("a.tif", "b.tif"):
+        write_labels(tmp_path / name, labels, profile)
+    assert (tmp_path / "a.tif").read_bytes() == (tmp_path / "b.tif").read_bytes()
 
 
 @pytest.mark.parametrize("colors", [None, COLORS[:2]])
-def test_missing_colors_are_refused(
-    profile: RasterProfile, tmp_path: Path, labels: np.ndarray, colors: list[tuple[int, int, int]] | None
-) -> None:
+def test_missing_colors_are_refused(colors: list[tuple[int, int, int]] | None) -> None:
     with pytest.raises(OptionError, match="one colour for each of 3 classes"):
-        write_labels(tmp_path / "classes.tif", labels, profile, CLASSES, colors)
+        label_map(CLASSES, colors)
 
 
-def test_labels_of_another_size_are_refused(profile: RasterProfile, tmp_path: Path, labels: np.ndarray) -> None:
-    with pytest.raises(ShapeError, match=r"expected labels \(6, 8\) like .*scene.tif, got \(8, 6\)"):
-        write_labels(tmp_path / "classes.tif", labels.T, profile, CLASSES, COLORS)
+@pytest.mark.parametrize("shape", [(8, 6), (6, 7), (7, 8)])
+def test_rows_of_another_size_are_refused(profile: RasterProfile, tmp_path: Path, shape: tuple[int, int]) -> None:
+    with pytest.raises(ShapeError, match=r"expected rows \(1, n, 8\) of 6, got"):
+        write_labels(tmp_path / "classes.tif", np.zeros(shape), profile)
+    assert [path.name for path in tmp_path.iterdir()] == ["scene.tif"]
 
 
-def test_validity_of_another_size_is_refused(profile: RasterProfile, tmp_path: Path, labels: np.ndarray) -> None:
-    with pytest.raises(ShapeError, match=r"expected valid \(6, 8\)"):
-        write_labels(tmp_path / "classes.tif", labels, profile, CLASSES, COLORS, valid=np.ones((1, 8), bool))
+def test_missing_rows_are_refused(profile: RasterProfile, tmp_path: Path) -> None:
+    with pytest.raises(ShapeError, match="expected 6 rows, got 4"):
+        write_labels(tmp_path / "classes.tif", np.zeros((4, 8)), profile)
+    assert [path.name for path in tmp_path.iterdir()] == ["scene.tif"]
 
 
 def test_existing_file_is_kept_without_overwrite(profile: RasterProfile, tmp_path: Path, labels: np.ndarray) -> None:
     (tmp_path / "classes.tif").write_text("precious")
     with pytest.raises(RasterError, match=r"classes.tif exists; use --overwrite"):
-        write_labels(tmp_path / "classes.tif", labels, profile, CLASSES, COLORS)
+        write_labels(tmp_path / "classes.tif", labels, profile)
     assert (tmp_path / "classes.tif").read_text() == "precious"
 
 
@@ -214,7 +258,7 @@ def test_file_that_reads_back_differently_is_not_kept(
 ) -> None:
     """A full disk can lose the last blocks without an error, so the written file is compared with the values."""
     check = maps._check_written
-    monkeypatch.setattr(maps, "_check_written", lambda path, values, target: check(path, values + 1, target))
+    monkeypatch.setattr(maps, "_check_written", lambda path, sums, target: check(path, [(*sums[0][:2], 1)], target))
     with pytest.raises(RasterError, match=r"classes.tif: what was written differs from what is read back"):
-        write_labels(tmp_path / "classes.tif", labels, profile, CLASSES, COLORS)
+        write_labels(tmp_path / "classes.tif", labels, profile)
     assert [path.name for path in tmp_path.iterdir()] == ["scene.tif"]

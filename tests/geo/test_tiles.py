@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segearth_ov3.errors import OptionError, ShapeError
-from segearth_ov3.geo.tiles import Window, plan_windows
+from segearth_ov3.geo.tiles import ScenePlan, Window, plan_scene, plan_strips, plan_windows
 
 SIDES = st.integers(1, 60)
 
@@ -114,3 +114,66 @@ def test_window_and_stride_must_be_whole_numbers(window: int, stride: int) -> No
 def test_image_without_pixels_is_refused(size: tuple[int, int]) -> None:
     with pytest.raises(ShapeError, match="at least one pixel"):
         plan_windows(size, 8, 4)
+
+
+@st.composite
+def scene_plans(draw: st.DrawFn) -> ScenePlan:
+    return plan_scene((draw(SIDES), draw(SIDES)), draw(st.integers(1, 40)), draw(st.floats(0, 0.9)))
+
+
+@given(scene_plans())
+def test_windows_of_a_scene_are_square_and_cover_it(plan: ScenePlan) -> None:
+    for length, starts in zip(plan.size, (plan.row_starts, plan.col_starts)):
+        covered = np.zeros(max(length, plan.side), int)
+        for start in starts:
+            covered[start : start + plan.side] += 1
+        assert covered.min() >= 1
+        assert starts[-1] + plan.side == len(covered)
+        assert list(starts) == sorted(set(starts))
+
+
+@given(SIDES, SIDES, st.integers(1, 100))
+def test_windows_of_a_scene_are_no_larger_than_its_longer_side(height: int, width: int, window: int) -> None:
+    assert plan_scene((height, width), window, 0.25).side == min(window, max(height, width))
+
+
+def test_overlap_is_a_share_of_the_window() -> None:
+    plan = plan_scene((100, 3000), 1000, 0.25)
+    assert (plan.side, plan.row_starts, plan.col_starts) == (1000, (0,), (0, 750, 1500, 2000))
+
+
+@pytest.mark.parametrize("overlap", [-0.1, 0.91, 1, float("nan")])
+def test_overlap_out_of_range_is_refused(overlap: float) -> None:
+    with pytest.raises(OptionError, match=r"overlap must be a share of the window, 0 to 0\.9"):
+        plan_scene((10, 10), 5, overlap)
+
+
+@given(scene_plans(), st.integers(1, 80))
+def test_strips_divide_the_columns(plan: ScenePlan, strip_px: int) -> None:
+    strips = plan_strips(plan, strip_px)
+    assert [strip.start for strip in strips] == [0, *(strip.stop for strip in strips[:-1])]
+    assert strips[-1].stop == plan.size[1]
+    assert all(0 < strip.stop - strip.start <= strip_px for strip in strips)
+
+
+@given(scene_plans(), st.integers(1, 80))
+def test_strip_has_all_windows_that_reach_into_it_and_no_other(plan: ScenePlan, strip_px: int) -> None:
+    for strip in plan_strips(plan, strip_px):
+        reaching = [
+            index
+            for index, start in enumerate(plan.col_starts)
+            if start < strip.stop and start + plan.side > strip.start
+        ]
+        assert list(range(strip.first, strip.last)) == reaching
+
+
+def test_cuts_lie_at_starts_of_windows_where_one_window_is_shared() -> None:
+    plan = plan_scene((10, 10000), 1000, 0.25)
+    strips = plan_strips(plan, 4000)
+    assert [strip.start for strip in strips] == [0, 3750, 7500]
+    assert sum(strip.last - strip.first for strip in strips) == len(plan.col_starts) + 2
+
+
+def test_strip_without_columns_is_refused() -> None:
+    with pytest.raises(OptionError, match="a strip must be at least 1 pixel wide, got 0"):
+        plan_strips(plan_scene((10, 10), 5, 0), 0)

@@ -1,0 +1,170 @@
+"""Which scenes a command works on, and where their results go."""
+
+from __future__ import annotations
+
+import dataclasses
+import glob
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import RasterError
+
+if TYPE_CHECKING:
+    from ..geo.options import Outputs, PathLike
+
+RASTER_SUFFIXES = (".tif", ".tiff", ".jp2", ".vrt", ".img", ".png", ".jpg", ".jpeg")
+DEFAULT_NAME = "{stem}_classes.tif"
+
+
+@dataclasses.dataclass(frozen=True)
+class SceneTask:
+    """A scene and its results.
+
+    Attributes:
+        src: The scene.
+        dst: The class map.
+        outputs: What is written besides.
+    """
+
+    src: str
+    dst: str
+    outputs: Outputs
+
+
+class ShardType(click.ParamType):
+    """A part of the work: "2/8"."""
+
+    name = "I/N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        """Return the number of the part, from 1, and how many there are."""
+        if isinstance(value, tuple):
+            return value
+        match = re.fullmatch(r"(\d+)/(\d+)", value)
+        if match is None or not 1 <= int(match[1]) <= int(match[2]):
+            self.fail(f"expected the part and the number of parts, 1/8 to 8/8, got {value!r}", param, ctx)
+        return int(match[1]), int(match[2])
+
+
+def expand_sources(given: Sequence[str]) -> list[str]:
+    """Find the scenes that arguments mean, each once, in their order.
+
+    Args:
+        given: Files, GDAL URLs, patterns ("tiles/**/*.tif"), folders (all rasters directly in them, by their names),
+            and text files (.txt: a scene per line, relative to the working directory; lines with # are comments).
+
+    Returns:
+        The scenes; whether they can be read is found out later.
+
+    Raises:
+        RasterError: A pattern or a folder gives none, or a list cannot be read.
+    """
+    found: list[str] = []
+    for item in given:
+        path = Path(item)
+        if path.is_dir():
+            scenes = sorted(str(file) for file in path.iterdir() if _is_raster(file))
+            problem = f"the folder {item} has no rasters ({', '.join(RASTER_SUFFIXES)})"
+        elif path.suffix.lower() == ".txt":
+            scenes, problem = _listed(path), f"the list {item} names no scenes"
+        elif glob.has_magic(item) and not path.exists():
+            scenes, problem = sorted(glob.glob(item, recursive=True)), f"no file fits {item}"
+        else:
+            scenes, problem = [item], ""
+        if not scenes:
+            raise RasterError(problem)
+        found += scenes
+    return list(dict.fromkeys(found))
+
+
+def plan_tasks(
+    sources: Sequence[str], folder: str, name: str, outputs: Outputs, shard: tuple[int, int] = (1, 1)
+) -> list[SceneTask]:
+    """Decide where the results of several scenes go.
+
+    Args:
+        sources: The scenes.
+        folder: Folder for all results.
+        name: Name of a class map with "{stem}" (file name without ending) and "{parent}" (its folder's name).
+        outputs: What else is written; its paths are names of the same kind.
+        shard: Number of the part to do, from 1, and of all parts.
+
+    Returns:
+        The tasks of this part. Scenes that are results of others are left out.
+
+    Raises:
+        RasterError: A name has no such field, or two scenes would have the same results.
+    """
+    owners: dict[str, str] = {}
+    tasks = []
+    for src in sources:
+        dst = str(Path(folder) / _filled(name, src))
+        besides: dict[str, Any] = {
+            key: str(Path(folder) / _filled(str(pattern), src)) for key, pattern in _named_outputs(outputs).items()
+        }
+        for path in (dst, *besides.values()):
+            if owners.setdefault(path, src) != src:
+                raise RasterError(
+                    f"{owners[path]} and {src} would both be written to {path}; use names with "
+                    f"{{parent}} or {{stem}}, for example --name '{{parent}}_{{stem}}.tif'"
+                )
+        tasks.append(SceneTask(src, dst, dataclasses.replace(outputs, **besides)))
+    results = {Path(path).resolve(): src for path, src in owners.items()}
+    tasks = [task for task in tasks if results.get(Path(task.src).resolve(), task.src) == task.src]
+    return tasks[shard[0] - 1 :: shard[1]]
+
+
+def _named_outputs(outputs: Outputs) -> dict[str, PathLike]:
+    """The outputs that are wanted and have names of their own."""
+    names = {name: getattr(outputs, name) for name in ("confidence", "scores", "overlay", "vector")}
+    return {name: path for name, path in names.items() if path is not None}
+
+
+def make_folders(tasks: Sequence[SceneTask], table: Path) -> None:
+    """Make the folders of all results.
+
+    Raises:
+        RasterError: One cannot be made.
+    """
+    files = [table]
+    for task in tasks:
+        files += [Path(path) for path in (task.dst, *_named_outputs(task.outputs).values())]
+    for folder in dict.fromkeys(file.parent for file in files):
+        make_folder(folder)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for results.
+
+    Raises:
+        RasterError: It cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RasterError(f"cannot make the folder {folder}: {error.strerror}; choose another by --out") from error
+
+
+def _filled(pattern: str, src: str) -> str:
+    """A name for the results of a scene."""
+    source = Path(src)
+    try:
+        return pattern.format(stem=source.stem, parent=source.resolve().parent.name)
+    except (LookupError, ValueError, AttributeError) as error:
+        raise RasterError(f"expected a name with {{stem}} or {{parent}}, got {pattern!r}") from error
+
+
+def _is_raster(file: Path) -> bool:
+    return file.suffix.lower() in RASTER_SUFFIXES and not file.name.startswith(".") and file.is_file()
+
+
+def _listed(path: Path) -> list[str]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RasterError(f"cannot read the list {path}: {getattr(error, 'strerror', None) or 'not UTF-8'}") from error
+    return [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]

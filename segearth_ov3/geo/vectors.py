@@ -1,0 +1,186 @@
+"""Writing of polygons with attributes, piece by piece, in formats that GIS programs open.
+
+    .gpkg            GeoPackage
+    .fgb             FlatGeobuf
+    .geojson, .json  GeoJSON of RFC 7946: WGS 84, longitude and latitude
+    .parquet         GeoParquet, where GDAL has the driver (that of pyogrio's packages on PyPI has not)
+
+GDAL appends to GeoPackage only; files of other formats are made from one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyogrio
+import shapely
+from pyogrio import raw
+from pyogrio.errors import DataLayerError, DataSourceError
+
+from ..errors import RasterError
+from .output import check_destination, first_cause, replace_when_complete
+
+if TYPE_CHECKING:
+    from rasterio.crs import CRS
+
+DRIVERS = {
+    ".gpkg": "GPKG",
+    ".fgb": "FlatGeobuf",
+    ".geojson": "GeoJSON",
+    ".json": "GeoJSON",
+    ".parquet": "Parquet",
+}
+
+_MIN_DIGITS = 7  # of degrees: 1 cm
+_MAX_DIGITS = 12
+
+_COLLECTED_COORDINATES = 2**20
+
+Append = Callable[[np.ndarray, Mapping[str, np.ndarray]], None]
+
+
+def check_vector_destination(
+    path: str | os.PathLike[str], source: str | os.PathLike[str], *, has_crs: bool = True, overwrite: bool = False
+) -> Path:
+    """Make sure that a vector file can be written, before any computing.
+
+    Args:
+        path: The file to be written; its ending chooses the format.
+        source: The file that is read, which must not be replaced.
+        has_crs: Whether coordinates will have a coordinate reference system.
+        overwrite: Whether an existing file may be replaced.
+
+    Returns:
+        `path`.
+
+    Raises:
+        RasterError: As in `output.check_destination`; GDAL has no driver for the format; GeoJSON is wanted without a
+            coordinate reference system; another program has the file open.
+    """
+    target = check_destination(path, source, overwrite=overwrite, suffixes=tuple(DRIVERS))
+    driver = DRIVERS[target.suffix.lower()]
+    if "w" not in pyogrio.list_drivers(write=True).get(driver, ""):
+        raise RasterError(
+            f"cannot write {target}: GDAL {pyogrio.__gdal_version_string__} of the installed pyogrio has no driver "
+            f"{driver}; choose .gpkg, .fgb or .geojson, or install pyogrio from conda-forge"
+        )
+    if driver == "GeoJSON" and not has_crs:
+        raise RasterError(
+            f"cannot write {target}: GeoJSON has longitudes and latitudes, and {source} has no coordinate reference "
+            f"system; choose .gpkg or .fgb"
+        )
+    journal = target.with_name(target.name + "-wal")
+    if journal.exists():  # SQLite would mix it into the new file
+        raise RasterError(f"cannot write {target}: another program has it open ({journal} exists); close it there")
+    return target
+
+
+@contextlib.contextmanager
+def write_polygons(target: Path, crs: CRS | None, pixel_degrees: float) -> Iterator[Append]:
+    """Write polygons to a file that appears when it is complete.
+
+    Args:
+        target: The file, as `check_vector_destination` returned it.
+        crs: Coordinate reference system of the coordinates, or None.
+        pixel_degrees: About the side of a pixel in degrees; GeoJSON is rounded to a tenth of it or finer.
+
+    Yields:
+        A function that appends N polygons (N,) with columns of attributes (N,); NaN becomes null. To be called at least
+        once, also if there are none, so that the columns are known.
+
+    Raises:
+        RasterError: Writing failed; nothing is left.
+    """
+    driver = DRIVERS[target.suffix.lower()]
+    with replace_when_complete(target) as partial, _write_errors(target):
+        is_final = driver == "GPKG"
+        store = _GeoPackage(partial if is_final else partial.with_name("store.gpkg"), target.stem, crs, is_final)
+        yield store.append
+        store.flush()
+        if not is_final:
+            _convert(store.path, partial, driver, pixel_degrees)
+        if pyogrio.read_info(partial, force_feature_count=True)["features"] != store.polygons:
+            raise RasterError(f"cannot write {target}: polygons are missing when it is read back; is the disk full?")
+
+
+class _GeoPackage:
+    """A GeoPackage that grows; opening it anew takes long, so polygons are collected before."""
+
+    def __init__(self, path: Path, layer: str, crs: CRS | None, has_index: bool) -> None:
+        self.path, self.polygons = path, 0
+        self._options: dict[str, Any] = {"layer": layer, "crs": crs.to_wkt() if crs else None}
+        self._creation = {"SPATIAL_INDEX": "YES" if has_index else "NO"}
+        self._batches: list[tuple[np.ndarray, Mapping[str, np.ndarray]]] = []
+        self._coordinates = 0
+
+    def append(self, polygons: np.ndarray, columns: Mapping[str, np.ndarray]) -> None:
+        """Take polygons (N,) and their attributes (N,)."""
+        self._batches.append((polygons, columns))
+        self._coordinates += int(shapely.get_num_coordinates(polygons).sum())
+        if self._coordinates >= _COLLECTED_COORDINATES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was collected."""
+        if not self._batches:
+            return
+        polygons = np.concatenate([batch for batch, _ in self._batches])
+        names = list(self._batches[0][1])
+        columns = [np.concatenate([columns[name] for _, columns in self._batches]) for name in names]
+        is_new = not self.path.exists()
+        with _without_crs_warning():
+            raw.write(
+                self.path,
+                shapely.to_wkb(polygons),
+                columns,
+                names,
+                driver="GPKG",
+                geometry_type="Polygon",
+                append=not is_new,
+                **self._options,
+                **(self._creation if is_new else {}),
+            )
+        self.polygons += len(polygons)
+        self._batches, self._coordinates = [], 0
+
+
+def _convert(store: Path, partial: Path, driver: str, pixel_degrees: float) -> None:
+    """Copy a GeoPackage to another format, some polygons at a time."""
+    options: dict[str, str] = {}
+    if driver == "GeoJSON":
+        digits = int(np.ceil(-np.log10(pixel_degrees / 10)))
+        options = {"RFC7946": "YES", "COORDINATE_PRECISION": str(np.clip(digits, _MIN_DIGITS, _MAX_DIGITS))}
+    with raw.open_arrow(store) as (meta, stream), _without_crs_warning():
+        raw.write_arrow(
+            stream,
+            partial,
+            driver=driver,
+            layer=partial.stem,
+            geometry_name=meta["geometry_name"],
+            geometry_type="Polygon",
+            crs=meta["crs"],
+            **options,
+        )
+
+
+@contextlib.contextmanager
+def _write_errors(target: Path) -> Iterator[None]:
+    """Turn what pyogrio raises into an error of this package."""
+    try:
+        yield
+    except (DataSourceError, DataLayerError) as error:
+        raise RasterError(f"cannot write {target}: {first_cause(error)}; is the disk full?") from error
+
+
+@contextlib.contextmanager
+def _without_crs_warning() -> Iterator[None]:
+    """Keep pyogrio from warning about a missing coordinate reference system, which its caller has told already."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "'crs' was not provided")
+        yield
