@@ -1,8 +1,9 @@
 # Dubai aerial imagery (Humans in the Loop): 72 satellite images of 8 tiles, about 500 to 2100 pixels a side, 5 classes.
 #
 # Command:    python tools/test.py configs/segearth-ov3_dubai.py --checkpoint sam3.pt
-# Data:       data/dubai_aerial/Tile N/{images,masks}; elsewhere: --data-root DIR
-#             or --cfg-options test_dataloader.dataset.data_root=DIR
+# Prepare:    python tools/prepare_data/prepare.py dubai --src DIR
+# Data:       data/dubai_aerial/Tile N/{images,masks}; elsewhere: --data-root DIR,
+#             or the folder of all sets in the variable SEGEARTH_OV3_DATA
 #             some tiles only: --cfg-options test_dataloader.dataset.tiles=1,2
 # Published:  none
 # Thresholds: prob 0 (every pixel gets its best class), conf 0.5: the toolkit's defaults, not tuned on this set

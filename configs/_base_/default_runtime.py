@@ -18,10 +18,7 @@ test_dataloader = dict(
     persistent_workers=False,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(pipeline=test_pipeline, test_mode=True))
-test_evaluator = [
-    dict(type='ConfusionMetric'),
-    dict(type='IoUMetric', iou_metrics=['mIoU', 'mFscore']),
-]
+test_evaluator = []  # pixels are counted anyway; mmseg's own metrics may be put here: dict(type='IoUMetric')
 test_cfg = dict(type='TestLoop')
 
 default_hooks = dict(
@@ -29,7 +26,7 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
     param_scheduler=None,
     checkpoint=None)
-custom_hooks = [dict(type='ProgressHook'), dict(type='ResultsHook')]
+custom_hooks = []
 
 env_cfg = dict(
     cudnn_benchmark=False,

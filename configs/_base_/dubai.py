@@ -15,7 +15,7 @@ test_pipeline = [
 test_dataloader = dict(
     dataset=dict(
         type='DubaiAerialDataset',
-        data_root='data/dubai_aerial',
+        data_root='{{$SEGEARTH_OV3_DATA:data}}/dubai_aerial',
         data_prefix=dict(img_path=''),
         tiles=None,  # all that are there; or numbers, [1, 2]
         parts=None,  # all; or numbers of the images per tile, 1 to 9

@@ -3,6 +3,7 @@ _base_ = 'default_runtime.py'
 dataset_name = 'potsdam'
 test_dataloader = dict(
     dataset=dict(
-        type='PotsdamDataset',
-        data_root='data/Potsdam',
+        type='BenchmarkDataset',
+        benchmark='potsdam',
+        data_root='{{$SEGEARTH_OV3_DATA:data}}/Potsdam',
         data_prefix=dict(img_path='img_dir/val', seg_map_path='ann_dir/val')))

@@ -3,6 +3,7 @@ _base_ = 'default_runtime.py'
 dataset_name = 'vaihingen'
 test_dataloader = dict(
     dataset=dict(
-        type='ISPRSDataset',
-        data_root='data/Vaihingen',
+        type='BenchmarkDataset',
+        benchmark='vaihingen',
+        data_root='{{$SEGEARTH_OV3_DATA:data}}/Vaihingen',
         data_prefix=dict(img_path='img_dir/val', seg_map_path='ann_dir/val')))

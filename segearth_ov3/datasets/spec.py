@@ -1,4 +1,4 @@
-"""What is known about a benchmark set, as one frozen dataclass; `specs` holds the entries.
+"""What is known about a benchmark set, as one frozen dataclass; `specs` collects the entries.
 
 Folders are relative to the set's own folder, and that to the folder of all sets (`data/` in the configurations):
 
@@ -10,29 +10,29 @@ Folders are relative to the set's own folder, and that to the folder of all sets
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
 
 from ..errors import OptionError
+from .published import PUBLISHED, Metric, PublishedScore, Settings
 
 Rgb = tuple[int, int, int]
+Group = Literal["semantic", "building", "road", "water", "general", "change", "generated"]
+
+FOREGROUND_GROUPS = ("building", "road", "water", "change")
 
 
-@dataclasses.dataclass(frozen=True)
-class PublishedScore:
-    """A score somebody else reports for a set.
+class ClassColor(NamedTuple):
+    """A class and the colour it is drawn in, 0 to 255."""
 
-    Attributes:
-        method: Who.
-        miou: In per cent.
-        grade: How sure the number is: "author" read in the authors' own repository or paper, "quoted" a paper's number
-            quoted by a third party, "rerun" measured by somebody else.
-        source: Where it was read.
-    """
+    name: str
+    color: Rgb
 
-    method: str
-    miou: float
-    grade: Literal["author", "quoted", "rerun"]
-    source: str
+
+def legend(table: str) -> tuple[ClassColor, ...]:
+    """Read classes in label order from lines "name red green blue"; names may contain blanks."""
+    rows = (line.strip().rsplit(maxsplit=3) for line in table.strip().splitlines())
+    return tuple(ClassColor(name, (int(red), int(green), int(blue))) for name, red, green, blue in rows)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,51 +40,84 @@ class DatasetSpec:
     """Facts of one benchmark set.
 
     Attributes:
-        name: Key in `SPECS` and stem of its configuration ("loveda").
+        name: Key in `SPECS`, stem of its configuration and of its file in `configs/vocab` ("loveda").
         title: As people write it ("LoveDA").
-        classes: Names in label order.
-        palette: RGB colour of each class, 0 to 255.
+        group: Kind of set; says which score the field reports.
+        legend: Classes in label order, with their colours.
         root: Folder of the set inside the folder of all sets.
         image_dir, label_dir: Folders inside `root`; "" is `root` itself, for layouts that need their own reader.
-        image_suffix, label_suffix: Ends of the file names, dot included; letter case matters.
-        reduce_zero_label: Whether stored labels are one more than the class index and 0 means ignored.
-        background: Class of pixels where nothing is confident; None where every pixel gets its best class.
-        vocabulary: File in `configs/vocab`.
-        prob_threshold, confidence_threshold: Of the published setting, or the toolkit's defaults where there is none.
-        items: Number of images of the evaluated part.
+        settings: Thresholds, fallback class and window: released ones, or the toolkit's defaults where there are none.
+        items: Number of images of the evaluated part; None where nobody says.
         licence: Terms of use, in short.
         homepage: Where to get it.
-        published: Scores others report, with their grade.
+        image_suffix, label_suffix: Ends of the file names, dot included; letter case matters.
+        reduce_zero_label: Whether stored labels are one more than the class index and 0 means ignored.
+        items_certain: Whether `items` was counted or read in a trustworthy place, so that another number is a fault.
+        id_list: File inside `root` with the names of the evaluated images, one per line without suffix; "" takes all.
+        after_dir: Folder of the later images of pairs; "" where images are single.
+        own_words: Whether the vocabulary is our own, since none was published.
         ignore_index: Label of pixels that do not count.
 
     Raises:
-        OptionError: The palette does not fit the classes, or the background is not a class.
+        OptionError: The background is not a class.
     """
 
     name: str
     title: str
-    classes: tuple[str, ...]
-    palette: tuple[Rgb, ...]
+    group: Group
+    legend: tuple[ClassColor, ...]
     root: str
     image_dir: str
     label_dir: str
-    image_suffix: str
-    label_suffix: str
-    reduce_zero_label: bool
-    background: int | None
-    vocabulary: str
-    prob_threshold: float
-    confidence_threshold: float
-    items: int
+    settings: Settings
+    items: int | None
     licence: str
     homepage: str
-    published: tuple[PublishedScore, ...] = ()
+    image_suffix: str = ".png"
+    label_suffix: str = ".png"
+    reduce_zero_label: bool = False
+    items_certain: bool = True
+    id_list: str = ""
+    after_dir: str = ""
+    own_words: bool = False
     ignore_index: int = 255
 
     def __post_init__(self) -> None:
-        if len(self.palette) != len(self.classes):
-            raise OptionError(f"{self.name}: expected {len(self.classes)} colours, got {len(self.palette)}")
-        if self.background is not None and not 0 <= self.background < len(self.classes):
-            raise OptionError(
-                f"{self.name}: background must be 0 to {len(self.classes) - 1} or None, got {self.background}"
-            )
+        background = self.settings.background
+        if background is not None and not 0 <= background < len(self.legend):
+            raise OptionError(f"{self.name}: background must be 0 to {len(self.legend) - 1} or None, got {background}")
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names in label order (C,)."""
+        return tuple(entry.name for entry in self.legend)
+
+    @property
+    def palette(self) -> tuple[Rgb, ...]:
+        """Colour of each class (C,)."""
+        return tuple(entry.color for entry in self.legend)
+
+    @property
+    def vocabulary(self) -> str:
+        """File in `configs/vocab`."""
+        return f"{self.name}.txt"
+
+    @property
+    def foreground(self) -> int | None:
+        """The class whose IoU the field reports; None where it is the mean over all classes."""
+        return 1 if self.group in FOREGROUND_GROUPS else None
+
+    @property
+    def metric(self) -> Metric:
+        """The score the field reports: "IoU" of `foreground`, or "mIoU"."""
+        return "mIoU" if self.foreground is None else "IoU"
+
+    @property
+    def published(self) -> tuple[PublishedScore, ...]:
+        """Scores others report, with their grade."""
+        return PUBLISHED.get(self.name, ())
+
+
+def by_name(specs: Iterable[DatasetSpec]) -> dict[str, DatasetSpec]:
+    """Entries under their names, in order."""
+    return {spec.name: spec for spec in specs}
