@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import importlib.util
 import io
 import json
 import os
@@ -16,10 +15,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from benchmark_samples import make_loveda
+from evaluation_tools import ROOT, config_of, load_tool
 from fake_model import FakeSam3
 from golden import load_tiny
 from PIL import Image
+from safetensors.torch import save_file
 
 from segearth_ov3.metrics.ablation import AblationReport, VariantResult
 from segearth_ov3.metrics.report import Report
@@ -32,8 +34,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
 ]
 
-ROOT = Path(__file__).resolve().parents[1]
-CONFIG = ROOT / "configs" / "segearth-ov3_loveda.py"
+CONFIG = Path(config_of("loveda"))
 SIZES = ((40, 56), (33, 47), (36, 36))
 # on random images the scores of the tiny network are 0.05 to 0.25
 OPTIONS = ("test_dataloader.num_workers=0", "model.prob_threshold=0.15", "model.confidence_threshold=0.08")
@@ -67,13 +68,6 @@ AS_OPTIONS = {
 THRESHOLDS = "variants = [dict(name='objects', use_semantic=False), dict(name='high', prob_threshold=0.6)]\n"
 
 
-def load_tool(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"segearth_ov3_tools_{name}", ROOT / "tools" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="module")
 def tool() -> ModuleType:
     """The tool as a module."""
@@ -102,7 +96,7 @@ def fill(folder: Path, variants: str) -> Path:
     """A folder with a set, variants, and a file where the weights should be."""
     make_loveda(folder / "LoveDA", SIZES)
     (folder / "variants.py").write_text(variants)
-    (folder / "weights.safetensors").touch()
+    save_file({}, folder / "weights.safetensors")
     return folder
 
 
@@ -170,7 +164,7 @@ def test_scores_equal_those_of_the_evaluation_alone(finished, alone, name):
 def test_every_pixel_is_counted_as_by_the_evaluation_alone(finished, alone, name):
     total = np.zeros(7 * 7, dtype=np.int64)
     for record in records_of(finished.folder):
-        places, counts = record["confusions"][NAMES.index(name)]
+        places, counts = record["counts"][NAMES.index(name)]
         total[places] += counts
     assert total.reshape(7, 7).tolist() == [list(row) for row in alone[name].confusion]
 
@@ -216,7 +210,7 @@ def test_report_says_what_was_compared(finished):
     assert report.device.startswith("cpu (")
     assert (report.resampling.samples, report.resampling.seed) == (20, 0)
     assert report.configuration["prob_threshold"] == 0.15
-    assert report.configuration["data"]["type"] == "LoveDADataset"
+    assert report.configuration["data"]["type"] == "BenchmarkDataset"
     point = result(report, POINT)
     assert point.parameters == {"smoothing.weight": 1.0, "prob_threshold": 0.2}
     assert (point.sweep, point.settings) == ("smooth & tuned", {"prob_threshold": 0.2})
@@ -377,18 +371,31 @@ def test_records_of_other_variants_are_refused_and_kept(tool, folder):
     code, _, err = run(tool, folder)
     assert code == 1
     assert err.splitlines()[-1].startswith("error: ")
-    assert "holds another run, different in variants; give another --out, or --overwrite" in err.splitlines()[-1]
+    assert (
+        "holds another run, different in variants.2.settings.prob_threshold (0.6 there, 0.5 here)"
+        in err.splitlines()[-1]
+    )
     assert (folder / "out" / "records.jsonl").read_text() == before
 
 
 @pytest.mark.parametrize(
-    ("arguments", "option", "different"),
-    [((), "model.prompt_chunk=3", "configuration"), ((), "test_dataloader.dataset.indices=2", "data")],
+    ("option", "different"),
+    [
+        ("model.prompt_chunk=3", "configuration.prompt_chunk (8 there, 3 here)"),
+        ("test_dataloader.dataset.indices=2", "data.indices (None there, 2 here)"),
+    ],
 )
-def test_records_of_other_settings_are_refused(tool, folder, arguments, option, different):
+def test_records_of_other_settings_are_refused(tool, folder, option, different):
     run(tool, folder)
-    code, _, err = run(tool, folder, *arguments, options=(*OPTIONS, option))
+    code, _, err = run(tool, folder, options=(*OPTIONS, option))
     assert (code, f"different in {different};" in err) == (1, True)
+
+
+def test_records_of_other_weights_of_the_same_name_are_refused(tool, folder):
+    run(tool, folder)
+    save_file({"other": torch.zeros(1)}, folder / "weights.safetensors")
+    code, _, err = run(tool, folder)
+    assert (code, "different in configuration.checkpoint_sha256 (" in err) == (1, True)
 
 
 def test_overwrite_begins_anew(tool, folder):
@@ -397,6 +404,18 @@ def test_overwrite_begins_anew(tool, folder):
     assert run(tool, folder, "--overwrite")[0] == 0
     assert report_of(folder).variants[2].settings == {"prob_threshold": 0.5}
     assert len(records_of(folder)) == 3
+
+
+def test_overwrite_removes_what_the_earlier_run_has_drawn_and_nothing_else(tool, folder):
+    assert run(tool, folder, "--pictures", "9")[0] == 0
+    pictures = folder / "out" / "pictures"
+    own = [pictures / "mine.png", folder / "out" / "notes.txt"]
+    for path in own:
+        path.touch()
+    assert len(list(pictures.iterdir())) > 1
+    assert run(tool, folder, "--overwrite")[0] == 0
+    assert list(pictures.iterdir()) == own[:1]
+    assert own[1].exists()
 
 
 # ---- mistakes

@@ -5,7 +5,6 @@ The same mIoU is computed again from the saved predictions, by code that shares 
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import os
 import subprocess
@@ -15,17 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from benchmark_samples import independent_iou, make_dubai, make_loveda, read_dubai_label, read_reduced_label
+from evaluation_tools import ROOT, config_of, load_tool, quicken_logs, report_of, save_tiny_weights
 from fake_model import FakeSam3
 from PIL import Image
 from safetensors.torch import save_file
 
-from segearth_ov3.checkpoints.sizes import config_metadata
 from segearth_ov3.metrics.report import Report
-from segearth_ov3.sam3.build import build_sam3
-from segearth_ov3.sam3.config import Sam3Config
-from segearth_ov3.sam3.random_weights import deterministic_state_dict
 
 pytestmark = [
     pytest.mark.mmseg,
@@ -34,33 +29,21 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
 ]
 
-ROOT = Path(__file__).resolve().parents[1]
 TOOL = ROOT / "tools" / "test.py"
 IN_PROCESS = ["test_dataloader.num_workers=0"]
 
 Run = Callable[..., Path]
 
 
+@pytest.fixture(autouse=True)
+def _quick_logs(monkeypatch):
+    quicken_logs(monkeypatch)
+
+
 @pytest.fixture(scope="module")
 def tool():
     """The tool as a module."""
-    spec = importlib.util.spec_from_file_location("segearth_ov3_tools_test", TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(autouse=True)
-def _unique_experiments(tool, monkeypatch, tmp_path):
-    """Name every run of a test: mmengine takes two of one configuration within a second for one, log file included."""
-    read_config, runs = tool.read_config, itertools.count()
-
-    def read(args):
-        config = read_config(args)
-        config.experiment_name = f"{tmp_path.name}_{next(runs)}"
-        return config
-
-    monkeypatch.setattr(tool, "read_config", read)
+    return load_tool("test")
 
 
 @pytest.fixture
@@ -70,20 +53,20 @@ def evaluate(tool, monkeypatch, tmp_path) -> Run:
 
     monkeypatch.setattr(segmentor, "load_sam3", lambda path, **_: FakeSam3())
     weights = tmp_path / "weights.safetensors"
-    weights.touch()
+    save_file({}, weights)
+    runs = itertools.count()
 
-    def run(name: str, root: Path, *arguments: str, options: tuple[str, ...] = ()) -> Path:
-        out = tmp_path / "out"
-        command = [str(ROOT / "configs" / f"segearth-ov3_{name}.py"), "--data-root", str(root), "--out", str(out)]
+    def run(
+        name: str | Path, root: Path, *arguments: str, options: tuple[str, ...] = (), out: Path | None = None
+    ) -> Path:
+        out = out or tmp_path / f"out{next(runs)}"
+        config = name if isinstance(name, Path) else config_of(name)
+        command = [str(config), "--data-root", str(root), "--out", str(out)]
         command += ["--checkpoint", str(weights), "--save-predictions", *arguments]
         assert tool.main([*command, "--cfg-options", *IN_PROCESS, *options]) == 0
         return out
 
     return run
-
-
-def report_of(out: Path) -> Report:
-    return Report.from_json((out / "results.json").read_text(encoding="utf-8"))
 
 
 def assert_equal_scores(report: Report, iou: np.ndarray) -> None:
@@ -169,20 +152,28 @@ def test_ignored_pixels_do_not_count(evaluate, tmp_path):
     assert total == sum((read_dubai_label(path) >= 0).sum() for path in root.glob("Tile */masks/*.png"))
 
 
-def test_table_of_mmengine_agrees_with_the_file(tool, evaluate, tmp_path, monkeypatch):
+def test_scores_agree_with_those_of_mmsegs_own_metric(evaluate, tmp_path, monkeypatch):
+    from mmseg.evaluation import IoUMetric
+
     metrics: dict[str, float] = {}
-    run = tool.run
-    monkeypatch.setattr(tool, "run", lambda args: metrics.update(run(args)))
-    report = report_of(evaluate("loveda", make_loveda(tmp_path / "LoveDA")))
+    compute = IoUMetric.compute_metrics
+    monkeypatch.setattr(IoUMetric, "compute_metrics", lambda self, results: keep(metrics, compute(self, results)))
+    config = tmp_path / "both.py"
+    metric = "dict(type='IoUMetric', iou_metrics=['mIoU', 'mFscore'])"
+    config.write_text(f"_base_ = '{config_of('loveda')}'\ntest_evaluator = [{metric}]\n")
+    report = report_of(evaluate(config, make_loveda(tmp_path / "LoveDA")))
     for name in ("mIoU", "aAcc", "mAcc", "mFscore"):
         assert metrics[name] == pytest.approx(getattr(report, name), abs=0.00501), name
 
 
-def test_table_of_mmengine_is_on_screen(evaluate, tmp_path, capfd):
-    evaluate("loveda", make_loveda(tmp_path / "LoveDA"))
-    screen = capfd.readouterr().out
-    assert "|    Class     |  IoU" in screen
-    assert "| agricultural |" in screen
+def keep(target: dict[str, float], found: dict[str, float]) -> dict[str, float]:
+    target.update(found)
+    return found
+
+
+def test_table_is_on_screen(evaluate, tmp_path, capfd):
+    out = evaluate("loveda", make_loveda(tmp_path / "LoveDA"))
+    assert capfd.readouterr().out.endswith((out / "results.md").read_text(encoding="utf-8"))
 
 
 def test_results_say_what_they_depend_on(evaluate, tmp_path):
@@ -252,12 +243,7 @@ def test_incomplete_set_is_called_not_comparable(evaluate, tmp_path, capsys):
 @pytest.fixture(scope="module")
 def small_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of a tiny network with deterministic random weights."""
-    model = build_sam3(Sam3Config.tiny())
-    shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    state = {name: torch.from_numpy(value) for name, value in deterministic_state_dict(shapes).items()}
-    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    save_file(state, path, metadata=config_metadata(Sam3Config.tiny()))
-    return path
+    return save_tiny_weights(tmp_path_factory.mktemp("weights") / "tiny.safetensors")
 
 
 def test_real_network_runs_the_whole_way_from_a_checkpoint(tool, small_weights, tmp_path):
@@ -274,10 +260,6 @@ def failed(tool, capsys, *arguments: str) -> str:
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ")
     return line
-
-
-def config_of(name: str) -> str:
-    return str(ROOT / "configs" / f"segearth-ov3_{name}.py")
 
 
 def test_missing_configuration_lists_those_that_exist(tool, capsys):
@@ -315,7 +297,7 @@ def test_forgotten_checkpoint_names_the_environment_variable(tool, capsys, tmp_p
         ("model.prob_treshold=0.3", "has no option 'prob_treshold'; did you mean 'prob_threshold'?"),
         ("modle.prob_threshold=0.3", "--cfg-options modle.prob_threshold: no 'modle' in the configuration"),
         ("test_dataloader.datset.indices=1", "no 'datset' in test_dataloader"),
-        ("test_dataloader.dataset.indexes=1", "LoveDADataset has no option 'indexes'; did you mean 'indices'?"),
+        ("test_dataloader.dataset.indexes=1", "BenchmarkDataset has no option 'indexes'; did you mean 'indices'?"),
         ("log_levl=INFO", "no 'log_levl' in the configuration"),
         ("test_evaluator.7.type=a", "no '7' in test_evaluator"),
         ("model.type=Segmenter", "no class 'Segmenter' is registered"),
@@ -347,7 +329,7 @@ def test_distributed_run_without_torchrun_says_how_to_start(tool, evaluate, caps
     monkeypatch.delenv("RANK", raising=False)
     with pytest.raises(AssertionError):
         evaluate("loveda", make_loveda(tmp_path / "LoveDA"), "--launcher", "pytorch")
-    assert "error: --launcher pytorch: start with torchrun" in capsys.readouterr().err
+    assert "error: --launcher pytorch: no RANK in the environment; start with torchrun" in capsys.readouterr().err
 
 
 def test_damaged_mask_read_by_another_process_is_one_line(tool, small_weights, capsys, tmp_path):
@@ -372,18 +354,3 @@ def test_help_has_examples(tool, capsys):
         tool.parse_arguments(["--help"])
     screen = capsys.readouterr().out
     assert "python tools/test.py configs/segearth-ov3_loveda.py --checkpoint sam3.pt" in screen
-
-
-@pytest.mark.slow
-def test_two_processes_give_the_counts_of_one(tool, small_weights, tmp_path):
-    root = make_dubai(tmp_path / "dubai", tiles=(1, 2, 3))
-    (root / "Tile 3/images/image_part_002.jpg").unlink()  # five images on two processes
-    shared = [config_of("dubai"), "--data-root", str(root), "--checkpoint", str(small_weights)]
-    assert tool.main([*shared, "--out", str(tmp_path / "one"), "--cfg-options", *IN_PROCESS]) == 0
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(TOOL)]
-    command += [*shared, "--out", str(tmp_path / "two"), "--launcher", "pytorch", "--cfg-options", *IN_PROCESS]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    subprocess.run(command, check=True, env=environment, capture_output=True)
-    one, two = report_of(tmp_path / "one"), report_of(tmp_path / "two")
-    assert two.confusion == one.confusion
-    assert two.images == one.images == 5

@@ -9,18 +9,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from arguments import add_config_arguments, check_config_exists, one_line
+from arguments import add_config_arguments, check_config_exists, make_parser, run_tool
 
-from segearth_ov3.errors import OptionError, SegEarthError
+from segearth_ov3.errors import OptionError
 
 if TYPE_CHECKING:
     import numpy as np
 
     from segearth_ov3.metrics.ablation import AblationReport, OnePass
-    from segearth_ov3.mmseg_plugin.ablation import ImageRecord
     from segearth_ov3.mmseg_plugin.ablation_run import AblationRun
-
-RECORDS = "records.jsonl"  # what is known of each image, for going on after an interruption
+    from segearth_ov3.mmseg_plugin.records import ImageRecord
+PICTURES = ("*_gain_*.png", "*_loss_*.png")
 EXAMPLES = """examples:
   python tools/ablate.py configs/segearth-ov3_demo.py --variants configs/refiners/seed.py --out work_dirs/refiners
   python tools/ablate.py configs/segearth-ov3_loveda.py --variants configs/refiners/memory.py --out table \\
@@ -34,9 +33,7 @@ interrupted run goes on where it stopped when it is started again.
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__, EXAMPLES)
     add_config_arguments(parser)
     parser.add_argument("--variants", required=True, metavar="FILE", help="what to compare, see configs/refiners")
     parser.add_argument("--out", required=True, metavar="DIR", help="tables, plots, pictures and records go here")
@@ -59,8 +56,7 @@ def prepare(args: argparse.Namespace) -> AblationRun:
     from segearth_ov3.mmseg_plugin.configuration import check_before_loading, load_config
 
     config = load_config(args.config, args.cfg_options, checkpoint=args.checkpoint, data_root=args.data_root)
-    note = check_before_loading(config)
-    if note:
+    if note := check_before_loading(config).note:
         print(note, file=sys.stderr)
     return AblationRun(config, args.variants, diagnostics=args.diagnostics)
 
@@ -82,7 +78,7 @@ def make_report(ablation: AblationRun, records: Sequence[ImageRecord], args: arg
     """The report of all records."""
     from segearth_ov3.metrics.ablation import Resampling, make_ablation_report
     from segearth_ov3.mmseg_plugin.ablation import to_runs
-    from segearth_ov3.mmseg_plugin.hooks import device_name
+    from segearth_ov3.mmseg_plugin.evaluation import device_name
 
     settings = ablation.segmentor.describe()
     baseline, *others = to_runs(ablation.variants, records)
@@ -146,6 +142,13 @@ def draw_pictures(
                 render_panels(panels, ablation.classes, colors).save(partial)
 
 
+def remove_earlier(folder: Path, records: str) -> None:
+    """Remove what an earlier run has left: all files of the names that this tool writes, and nothing else."""
+    for pattern in (records, "ablation.*", "deltas.png", "sweep_*.png", *(f"pictures/{each}" for each in PICTURES)):
+        for path in folder.glob(pattern):
+            path.unlink()
+
+
 def run(args: argparse.Namespace) -> AblationReport:
     """Evaluate, report, draw."""
     if args.samples < 1 or args.pictures < 0 or args.seed < 0:
@@ -153,10 +156,12 @@ def run(args: argparse.Namespace) -> AblationReport:
     ablation = prepare(args)
     folder = Path(args.out)
     folder.mkdir(parents=True, exist_ok=True)
-    if args.overwrite:
-        (folder / RECORDS).unlink(missing_ok=True)
-    records = evaluate(ablation, folder / RECORDS)
     from segearth_ov3.metrics.ablation import to_markdown, write_report
+    from segearth_ov3.mmseg_plugin.records import RECORDS
+
+    if args.overwrite:
+        remove_earlier(folder, RECORDS)
+    records = evaluate(ablation, folder / RECORDS)
     from segearth_ov3.metrics.ablation_plots import write_plots
 
     report = make_report(ablation, records, args)
@@ -171,15 +176,12 @@ def run(args: argparse.Namespace) -> AblationReport:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     args = parse_arguments(arguments)
-    try:
+
+    def work() -> int:
         run(args)
-    except (SegEarthError, OSError) as error:
-        print(f"error: {one_line(error)}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted; start again to go on", file=sys.stderr)
-        return 130
-    return 0
+        return 0
+
+    return run_tool(work, "start again to go on")
 
 
 if __name__ == "__main__":

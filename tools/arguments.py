@@ -1,20 +1,35 @@
-"""Arguments and messages that the evaluation tools share."""
+"""Arguments, messages and exit codes that the evaluation tools share."""
 
 from __future__ import annotations
 
 import argparse
+import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from segearth_ov3.errors import OptionError, SegEarthError
 
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
-def add_config_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which configuration, with which weights, data and changes."""
-    parser.add_argument("config", help="configuration, such as configs/segearth-ov3_loveda.py")
+    from segearth_ov3.mmseg_plugin.evaluation import Outputs
+
+LAUNCHERS = ["none", "pytorch", "slurm", "mpi"]
+
+
+def make_parser(description: str | None, epilog: str) -> argparse.ArgumentParser:
+    return argparse.ArgumentParser(
+        description=description, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which weights, and which changes of the configuration."""
     parser.add_argument(
         "--checkpoint", metavar="PATH", help="SAM 3 weights: sam3.pt, safetensors, or a folder; demo: the model inside"
     )
-    parser.add_argument("--data-root", metavar="DIR", help="folder of this set, instead of the configuration's")
     parser.add_argument(
         "--cfg-options",
         nargs="+",
@@ -25,11 +40,72 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """One configuration, with which weights, data and changes."""
+    parser.add_argument("config", help="configuration, such as configs/segearth-ov3_loveda.py")
+    add_model_arguments(parser)
+    parser.add_argument("--data-root", metavar="DIR", help="folder of this set, instead of the configuration's")
+
+
+def add_protocol_arguments(parser: argparse.ArgumentParser) -> None:
+    """What of the images is evaluated, and how they are cut; each is recorded in the results."""
+    group = parser.add_argument_group("other than published (recorded in the results, and marked in tables)")
+    group.add_argument("--mode", choices=["whole", "window"], help="whole images or windows (default: as published)")
+    group.add_argument("--window", type=int, metavar="PX", help="side of the windows in pixels")
+    group.add_argument("--stride", type=int, metavar="PX", help="step from window to window (default: the side)")
+    group.add_argument(
+        "--corrupt", metavar="KIND:N", help="noise, blur, jpeg or haze on the images, severity 1 to 5, such as noise:3"
+    )
+    group.add_argument("--limit", type=int, metavar="N", help="only N images, spread evenly over the set")
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """What is written, and by how many processes."""
+    before = parser.add_mutually_exclusive_group()
+    before.add_argument("--resume", action="store_true", help="go on with what an interrupted run has left in --out")
+    before.add_argument("--overwrite", action="store_true", help="remove what an earlier run has left in --out")
+    parser.add_argument("--save-predictions", action="store_true", help="write class indices to <out>/predictions")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="images that go through the network together")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes that read images ahead")
+    parser.add_argument("--launcher", choices=LAUNCHERS, default="none", help="how several processes were started")
+
+
 def key_value(text: str) -> str:
     """Check an argument of --cfg-options."""
     if "=" not in text:
         raise argparse.ArgumentTypeError(f"expected key=value, got {text!r}")
     return text
+
+
+def read_config(args: argparse.Namespace, path: str, data_root: str | None) -> Config:
+    """A configuration with the changes of the command line.
+
+    Raises:
+        SegEarthError: It is none, or a change is not admissible.
+    """
+    check_config_exists(path)
+    from segearth_ov3.datasets.corruptions import Corruption
+    from segearth_ov3.mmseg_plugin.configuration import load_config
+    from segearth_ov3.mmseg_plugin.protocol import Protocol
+
+    corrupt = Corruption.parse(args.corrupt) if args.corrupt else None
+    protocol = Protocol(args.mode, args.window, args.stride, corrupt)
+    config = load_config(path, args.cfg_options, checkpoint=args.checkpoint, data_root=data_root)
+    protocol.apply(config)
+    for option, key, least in (("batch_size", "batch_size", 1), ("workers", "num_workers", 0)):
+        if (value := getattr(args, option)) is not None:
+            if value < least:
+                raise OptionError(f"--{option.replace('_', '-')} must be at least {least}, got {value}")
+            config.test_dataloader[key] = value
+    config.launcher = args.launcher
+    return config
+
+
+def make_outputs(args: argparse.Namespace, folder: Path) -> Outputs:
+    """What is written where."""
+    from segearth_ov3.mmseg_plugin.evaluation import Outputs
+
+    return Outputs(folder, resume=args.resume, overwrite=args.overwrite, predictions=args.save_predictions)
 
 
 def check_config_exists(path: str) -> None:
@@ -43,9 +119,34 @@ def check_config_exists(path: str) -> None:
         raise OptionError(f"no such configuration: {path}; there: {', '.join(known) or 'none'}")
 
 
-def one_line(error: SegEarthError | OSError) -> str:
+def is_first_process() -> bool:
+    """Whether this is the only process, or the first of several."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def one_line(error: BaseException) -> str:
     """The message alone, also of an error that a data loading process passed on with its traceback."""
     text = str(error).strip()
     if text.startswith("Caught "):
         return text.splitlines()[-1].partition(": ")[2]
     return " ".join(text.split())
+
+
+def run_tool(work: Callable[[], int], again: str) -> int:
+    """Do a tool's work; mistakes of the user become one line.
+
+    Args:
+        work: Returns the exit code.
+        again: What to do after an interruption by hand.
+
+    Returns:
+        The exit code: that of `work`, 1 after a mistake, 130 after an interruption.
+    """
+    try:
+        return work()
+    except (SegEarthError, OSError) as error:
+        print(f"error: {one_line(error)}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"interrupted; {again}", file=sys.stderr)
+        return 130

@@ -23,7 +23,8 @@ from ..atomic import complete_or_absent
 from ..errors import OptionError, ShapeError
 from .bootstrap import Interval, paired_bootstrap
 from .confusion import IntArray, compute_scores
-from .report import checkout_commit, format_score, markdown_table, package_versions, to_percent
+from .provenance import checkout_commit, package_versions
+from .report import format_score, markdown_table, read_fields, to_percent
 
 SCHEMA = "segearth-ov3/ablation/1"
 
@@ -190,13 +191,7 @@ class AblationReport:
         Raises:
             OptionError: The text is not a report of this schema.
         """
-        try:
-            fields = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise OptionError(f"expected an ablation file, got text that is not JSON: {error}") from error
-        schema = fields.get("schema") if isinstance(fields, dict) else None
-        if schema != SCHEMA:
-            raise OptionError(f"expected an ablation file of schema {SCHEMA!r}, got {schema!r}; run it again")
+        fields = read_fields(text, SCHEMA, "ablation")
         try:
             fields["classes"] = tuple(fields["classes"])
             fields["variants"] = tuple(_variant_from_json(entry) for entry in fields["variants"])
@@ -453,10 +448,6 @@ def _diagnostic_rows(report: AblationReport, names: Sequence[str]) -> list[tuple
 
 def _before_after(variant: VariantResult, name: str) -> tuple[float | None, float | None]:
     return next(((each.before, each.after) for each in variant.diagnostics if each.name == name), (None, None))
-
-
-def _delta_texts(variant: VariantResult) -> tuple[str, ...]:
-    return () if variant.delta is None else (format_signed(variant.delta.delta), format_interval(variant.delta))
 
 
 def _times(variant: VariantResult) -> tuple[str, str]:

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import importlib.metadata
 import json
 import math
-import platform
 import statistics
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,22 +18,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import OptionError
-from ..version import __version__
 from .confusion import IntArray, compute_scores
+from .provenance import checkout_commit, package_versions
 
-SCHEMA = "segearth-ov3/results/1"
-PACKAGES = (
-    "torch",
-    "torchvision",
-    "open_clip_torch",
-    "mmsegmentation",
-    "mmengine",
-    "mmcv",
-    "mmcv-lite",
-    "numpy",
-    "pillow",
-    "opencv-python",
-)
+SCHEMA = "segearth-ov3/results/2"
+_BINARY = 2  # classes of which the second is what is looked for
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,8 +46,11 @@ class Report:
         dataset: Name of the benchmark set.
         mIoU, aAcc, mAcc, mFscore: Means in per cent as mmseg takes them, see `metrics.confusion`.
         mFscore_missed_as_zero: Mean F-score in which a class that is never hit counts 0.
+        foreground_IoU: IoU of the second of two classes, which the field reports of such sets; None with more classes.
         per_class: One entry per class, in label order.
         images: Number of images.
+        images_of: Number of images of the whole set; more than `images` if only a part was evaluated.
+        deviations: What keeps the result from being compared with published ones, in words.
         seconds_per_image: Mean time of the prediction alone, without reading the files; None if not measured.
         seconds_per_image_median: Its median.
         device: Name of the device ("cpu (x86_64)", "cuda (NVIDIA H200)").
@@ -80,8 +69,11 @@ class Report:
     mAcc: float | None
     mFscore: float | None
     mFscore_missed_as_zero: float | None
+    foreground_IoU: float | None
     per_class: tuple[ClassResult, ...]
     images: int
+    images_of: int
+    deviations: tuple[str, ...]
     seconds_per_image: float | None
     seconds_per_image_median: float | None
     device: str
@@ -92,6 +84,13 @@ class Report:
     date: str
     confusion: tuple[tuple[int, ...], ...]
     schema: str = SCHEMA
+
+    @property
+    def headline(self) -> tuple[str, float | None]:
+        """Name and value of the score that the field reports for such a set."""
+        if len(self.per_class) == _BINARY:
+            return f"IoU {self.per_class[1].name}", self.foreground_IoU
+        return "mIoU", self.mIoU
 
     def to_json(self) -> str:
         """The report as JSON text, one line per row of the confusion matrix."""
@@ -107,17 +106,38 @@ class Report:
         Raises:
             OptionError: The text is not a report of this schema.
         """
-        try:
-            fields = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise OptionError(f"expected a results file, got text that is not JSON: {error}") from error
-        schema = fields.get("schema") if isinstance(fields, dict) else None
-        names = {field.name for field in dataclasses.fields(cls)}
-        if schema != SCHEMA or set(fields) != names:
-            raise OptionError(f"expected a results file of schema {SCHEMA!r}, got {schema!r}; evaluate again")
+        fields = read_fields(text, SCHEMA, "results")
+        if set(fields) != {field.name for field in dataclasses.fields(cls)}:
+            raise OptionError(f"expected a results file of schema {SCHEMA!r}, a field is off; evaluate again")
+        deviations = tuple(fields.pop("deviations"))
         per_class = tuple(ClassResult(**entry) for entry in fields.pop("per_class"))
         confusion = tuple(tuple(row) for row in fields.pop("confusion"))
-        return cls(**fields, per_class=per_class, confusion=confusion)
+        return cls(**fields, per_class=per_class, confusion=confusion, deviations=deviations)
+
+
+def read_fields(text: str, schema: str, kind: str) -> dict[str, Any]:
+    """Read JSON that says of which schema it is.
+
+    Args:
+        text: The file's content.
+        schema: Name and version that is expected.
+        kind: What the file is, for messages ("results").
+
+    Returns:
+        The fields.
+
+    Raises:
+        OptionError: No JSON, or of another schema.
+    """
+    expected = f"expected {'an' if kind[0] in 'aeiou' else 'a'} {kind} file"
+    try:
+        fields = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise OptionError(f"{expected}, got text that is not JSON: {error}") from error
+    found = fields.get("schema") if isinstance(fields, dict) else None
+    if found != schema:
+        raise OptionError(f"{expected} of schema {schema!r}, got {found!r}; run it again")
+    return fields
 
 
 def make_report(
@@ -129,6 +149,8 @@ def make_report(
     device: str,
     dtype: str,
     configuration: Mapping[str, Any],
+    images_of: int | None = None,
+    deviations: Sequence[str] = (),
 ) -> Report:
     """Compute the scores and collect what they depend on; versions, commit and date are those of the moment.
 
@@ -140,6 +162,8 @@ def make_report(
         device: Name of the device.
         dtype: Of the network.
         configuration: All settings, in plain JSON types.
+        images_of: Number of images of the whole set; None means that all were evaluated.
+        deviations: What keeps the result from being compared with published ones.
 
     Returns:
         The report.
@@ -158,6 +182,7 @@ def make_report(
         mAcc=to_percent(scores.macc),
         mFscore=to_percent(scores.mfscore),
         mFscore_missed_as_zero=to_percent(scores.mfscore_missed_as_zero),
+        foreground_IoU=to_percent(scores.iou[1]) if len(classes) == _BINARY else None,
         per_class=tuple(
             ClassResult(
                 name=name,
@@ -171,6 +196,8 @@ def make_report(
             for index, name in enumerate(classes)
         ),
         images=len(image_seconds),
+        images_of=len(image_seconds) if images_of is None else images_of,
+        deviations=tuple(deviations),
         seconds_per_image=statistics.fmean(known_seconds) if known_seconds else None,
         seconds_per_image_median=statistics.median(known_seconds) if known_seconds else None,
         device=device,
@@ -196,15 +223,19 @@ def to_markdown(report: Report) -> str:
         for entry in report.per_class
     ]
     rows.append(("**mean**", *map(format_score, (report.mIoU, report.mAcc, None, report.mFscore)), ""))
-    return f"{markdown_table(rows)}\n\n{summary(report)}\n"
+    notes = [f"Not comparable with published scores: {'; '.join(report.deviations)}."] if report.deviations else []
+    return "\n\n".join([markdown_table(rows), summary(report), *notes]) + "\n"
 
 
 def summary(report: Report) -> str:
     """The report in one line."""
     speed = "" if report.seconds_per_image is None else f", {report.seconds_per_image:.3f} s per image"
+    name, score = report.headline
+    foreground = "" if name == "mIoU" else f"{name} {format_score(score)}, "
+    part = "" if report.images == report.images_of else f" of {report.images_of}"
     return (
-        f"{report.dataset}: mIoU {format_score(report.mIoU)}, aAcc {format_score(report.aAcc)}, "
-        f"mFscore {format_score(report.mFscore)} on {report.images} images; "
+        f"{report.dataset}: {foreground}mIoU {format_score(report.mIoU)}, aAcc {format_score(report.aAcc)}, "
+        f"mFscore {format_score(report.mFscore)} on {report.images}{part} images; "
         f"{report.device}, {report.dtype}{speed}"
     )
 
@@ -232,33 +263,6 @@ def format_score(percent: float | None) -> str:
 def to_percent(fraction: float | np.floating) -> float | None:
     """A fraction in per cent; None for NaN, which JSON does not have."""
     return None if math.isnan(fraction) else 100 * float(fraction)
-
-
-def package_versions() -> dict[str, str]:
-    """Versions of Python, this package and those of its dependencies that are installed and bear on the numbers."""
-    installed = {distribution.name: distribution.version for distribution in importlib.metadata.distributions()}
-    own = {"python": platform.python_version(), "segearth_ov3": __version__}
-    return own | {name: installed[name] for name in PACKAGES if name in installed}
-
-
-def checkout_commit(folder: Path) -> str | None:
-    """The git commit of a folder that is the top of a checkout.
-
-    Args:
-        folder: Where `.git` would be; folders above are not searched.
-
-    Returns:
-        The hash, with "-dirty" if tracked files are changed; None if the folder is no checkout, has no commit yet, or
-        git is not installed.
-    """
-    if not (folder / ".git").exists():
-        return None
-    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    try:
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return None
-    return result.stdout.strip() or None if result.returncode == 0 else None
 
 
 def _row(cells: Sequence[str], widths: Sequence[int]) -> str:

@@ -9,8 +9,7 @@ A file of variants is an mmengine configuration with two lists:
         dict(name='smoothing', refiners=[dict(type='smoothing', at='memory')],
              grid={'smoothing.weight': [0.1, 0.2], 'smoothing.kernel_size': [3, 5]})]
 
-A variant may change the refiners and the fields of `engine.scores.FusionSettings`. What is measured of an image goes
-to one line of a record file as soon as it is there, so that an interrupted run goes on where it stopped.
+A variant may change the refiners and the fields of `engine.scores.FusionSettings`.
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import itertools
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,14 +25,13 @@ import numpy as np
 from mmengine.config import Config
 from numpy.typing import NDArray
 
-from ..atomic import complete_or_absent
 from ..engine.scores import FusionSettings
 from ..engine.variants import Variant
 from ..errors import DatasetError, OptionError
 from ..metrics.ablation import VariantRun
-from ..metrics.confusion import IntArray
 from ..metrics.tokens import TokenDiagnostics
 from ..refiners import build_refiners, describe_refiner, parse_refiner
+from .records import ImageRecord
 
 BASELINE = "no refiner"
 
@@ -181,94 +178,6 @@ def _variant(entry: Mapping[str, Any], settings: FusionSettings) -> NamedVariant
     )
 
 
-class ImageRecord(NamedTuple):
-    """What was measured of one image, for K variants.
-
-    Attributes:
-        image: Name, unique in the set.
-        confusions: (K, C, C).
-        seconds: What each variant would have taken alone (K); None if not measured.
-        total_seconds: What all took together; None if not measured.
-        diagnostics: (K, 3) as in `TokenDiagnostics`, NaN where undefined; None if not measured.
-    """
-
-    image: str
-    confusions: IntArray
-    seconds: list[float | None]
-    total_seconds: float | None
-    diagnostics: NDArray[np.float64] | None
-
-
-class RecordFile:
-    """Records of images, one line of JSON each, below a line that says what they are records of.
-
-    Args:
-        path: The file; made by the first record.
-        subject: Everything the records depend on, in plain JSON types.
-        classes: Number of classes C.
-
-    Raises:
-        OptionError: The file holds records of something else; the message names the difference.
-    """
-
-    def __init__(self, path: Path, subject: Mapping[str, Any], classes: int) -> None:
-        self._path = path
-        self._classes = classes
-        self._subject = json.loads(json.dumps(subject))
-        self.records: dict[str, ImageRecord] = {}
-        if path.exists():
-            self._read()
-
-    def add(self, record: ImageRecord) -> None:
-        """Append a record and make sure that it is on disk."""
-        is_new = not self._path.exists()
-        with self._path.open("a", encoding="utf-8") as file:
-            if is_new:
-                file.write(json.dumps(self._subject) + "\n")
-            file.write(self._to_line(record))
-        self.records[record.image] = record
-
-    def _read(self) -> None:
-        content = self._path.read_text(encoding="utf-8")
-        whole = content[: content.rfind("\n") + 1]  # a line that was cut off does not count
-        if not whole:
-            self._path.unlink()
-            return
-        header, *lines = whole.splitlines()
-        found = json.loads(header)
-        different = [key for key in {**found, **self._subject} if found.get(key) != self._subject.get(key)]
-        if different:
-            raise OptionError(
-                f"{self._path} holds another run, different in {', '.join(different)}; "
-                f"give another --out, or --overwrite to begin anew"
-            )
-        for line in lines:
-            record = self._from_line(line)
-            self.records[record.image] = record
-        if whole != content:
-            with complete_or_absent(self._path) as partial:
-                partial.write_text(whole, encoding="utf-8")
-
-    def _to_line(self, record: ImageRecord) -> str:
-        flat = record.confusions.reshape(len(record.confusions), -1)
-        counts = [[places.tolist(), row[places].tolist()] for row in flat for places in [np.flatnonzero(row)]]
-        diagnostics = None
-        if record.diagnostics is not None:
-            diagnostics = [[None if np.isnan(x) else x for x in row] for row in record.diagnostics.tolist()]
-        return json.dumps({**record._asdict(), "confusions": counts, "diagnostics": diagnostics}) + "\n"
-
-    def _from_line(self, line: str) -> ImageRecord:
-        fields = json.loads(line)
-        confusions = np.zeros((len(fields["confusions"]), self._classes**2), dtype=np.int64)
-        for row, (places, counts) in zip(confusions, fields["confusions"]):
-            row[places] = counts
-        diagnostics = fields["diagnostics"]
-        if diagnostics is not None:
-            diagnostics = np.array(diagnostics, dtype=np.float64)
-        shape = (-1, self._classes, self._classes)
-        return ImageRecord(**{**fields, "confusions": confusions.reshape(shape), "diagnostics": diagnostics})
-
-
 def to_runs(variants: Sequence[NamedVariant], records: Sequence[ImageRecord]) -> list[VariantRun]:
     """What the report is made from: one run per variant.
 
@@ -282,7 +191,7 @@ def to_runs(variants: Sequence[NamedVariant], records: Sequence[ImageRecord]) ->
     return [
         VariantRun(
             name=named.name,
-            confusions=np.stack([record.confusions[index] for record in records]),
+            confusions=np.stack([record.counts[index].dense() for record in records]),
             image_seconds=[record.seconds[index] for record in records],
             refiners=named.refiners,
             settings=named.settings,

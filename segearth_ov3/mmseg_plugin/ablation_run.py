@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,9 +22,10 @@ from ..engine.observer import TokenObserver
 from ..engine.predictor import VariantPredictor
 from ..engine.scores import FusionSettings
 from ..engine.variants import VariantClock
-from .ablation import ImageRecord, NamedVariant, RecordFile, read_variants
+from .ablation import NamedVariant, read_variants
 from .datasets import build_dataset
 from .metrics import image_confusion
+from .records import ImageRecord, PixelCounts, RecordFile, image_name, image_names
 from .segmentor import SegEarthOV3Segmentor
 
 
@@ -67,7 +67,7 @@ class AblationRun:
 
     def names(self) -> list[str]:
         """Names of all images below the dataset's folder, in order."""
-        return [self._name(self.dataset.get_data_info(index)) for index in range(len(self.dataset))]
+        return image_names(self.dataset)
 
     def open_records(self, path: Path) -> RecordFile:
         """The record file of this run, with what an interrupted one has left.
@@ -105,7 +105,7 @@ class AblationRun:
                 ("label", sample["gt_sem_seg"]["data"].squeeze(0).cpu().numpy()),
                 *((named.name, labels) for named, labels in zip(pair, predictor.labels(image).cpu().numpy())),
             ]
-            yield self._name(sample), panels
+            yield image_name(self.dataset, sample["img_path"]), panels
 
     def _predictor(self, variants: Sequence[NamedVariant], observer: _TimedObserver | None) -> VariantPredictor:
         segmenter = self.segmentor.segmenter
@@ -118,9 +118,6 @@ class AblationRun:
             prompt_chunk=segmenter.prompt_chunk,
             observe=observer,
         )
-
-    def _name(self, info: dict[str, Any]) -> str:
-        return os.path.relpath(info["img_path"], self.dataset.data_prefix.get("img_path") or "")
 
     def _load(self, names: set[str]) -> Iterator[tuple[Tensor, dict[str, Any]]]:
         """Images (H0, W0, 3) and what the pipeline knows of them, in the order of the dataset."""
@@ -143,8 +140,9 @@ class AblationRun:
         if self._observer:
             total -= self._observer.seconds - aside
             diagnostics = np.array([[float(x) for x in numbers] for numbers in self._observer.inner.take()])
-        confusions = np.stack([image_confusion(sample, each, len(self.classes)) for each in labels])
-        return ImageRecord(self._name(sample), confusions, list(clock.seconds), total, diagnostics)
+        counts = tuple(PixelCounts.of(image_confusion(sample, each, len(self.classes))) for each in labels)
+        name = image_name(self.dataset, sample["img_path"])
+        return ImageRecord(name, counts, list(clock.seconds), total, diagnostics)
 
 
 class _TimedObserver:

@@ -8,10 +8,11 @@ import inspect
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.registry import Registry, init_default_scope
+from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS, MODELS
 
 from ..checkpoints.load import PATH_VARIABLE, check_device, is_demo, open_checkpoint
@@ -19,6 +20,7 @@ from ..datasets import SPECS
 from ..errors import OptionError
 from ..refiners import build_refiners
 from .datasets import build_dataset, check_class_count
+from .protocol import spread_indices
 from .segmentor import read_vocabulary
 
 SECTIONS = ("default_scope", "model", "test_dataloader", "test_evaluator", "custom_hooks")
@@ -64,11 +66,29 @@ def load_config(
     return config
 
 
-def check_before_loading(config: Config) -> str | None:
+class CheckedSet(NamedTuple):
+    """A dataset that can be evaluated.
+
+    Attributes:
+        dataset: With all images and label files in place.
+        total: Images of the whole set, by its facts where they are known.
+        note: What a reader of the results should know about the data, if anything.
+    """
+
+    dataset: BaseSegDataset
+    total: int
+    note: str | None
+
+
+def check_before_loading(config: Config, limit: int | None = None) -> CheckedSet:
     """Find every mistake that can be found without loading the weights.
 
+    Args:
+        config: The configuration; with a limit it gets the indices of the images chosen.
+        limit: Evaluate so many images, spread over the set, see `protocol.spread_indices`.
+
     Returns:
-        What a reader of the results should know about the data, if anything.
+        The dataset.
 
     Raises:
         SegEarthError: A setting, the vocabulary, the data or the path of the weights is not admissible.
@@ -83,15 +103,32 @@ def check_before_loading(config: Config) -> str | None:
     check_keywords(config.test_dataloader.dataset, DATASETS, "test_dataloader.dataset")
     build_refiners(config.model.get("refiners", ()))
     vocabulary = read_vocabulary(config.model.vocabulary, config.model.get("background", 0))
-    spec = SPECS.get(config.get("dataset_name", ""))
-    dataset = build_dataset(config.test_dataloader.dataset, spec)
-    check_class_count(len(vocabulary), dataset.metainfo["classes"])
+    checked = _open_dataset(config, limit)
+    check_class_count(len(vocabulary), checked.dataset.metainfo["classes"])
     checkpoint = config.model.get("checkpoint") or os.environ.get(PATH_VARIABLE)
     if checkpoint is None or is_demo(checkpoint) or not Path(checkpoint).exists():
         open_checkpoint(checkpoint)  # raises where there is none, and says where the weights come from
-    if spec is not None and len(dataset) != spec.items:
-        return f"{len(dataset)} images; all of {spec.title} are {spec.items}: not comparable with published scores"
-    return None
+    return checked
+
+
+def _open_dataset(config: Config, limit: int | None) -> CheckedSet:
+    """Build the dataset, or the part of it that is wanted, and compare it with the facts of the set."""
+    settings = config.test_dataloader.dataset
+    spec = SPECS.get(config.get("dataset_name", ""))
+    dataset = build_dataset(settings, spec)
+    total = len(dataset)
+    if settings.get("indices") is not None:
+        if limit is not None:
+            raise OptionError("give --limit or test_dataloader.dataset.indices, not both")
+        total = len(build_dataset({**settings, "indices": None}, spec))
+    if limit is not None:
+        settings.indices = spread_indices(total, limit)
+        dataset.get_subset_(settings.indices)
+    if spec is None or spec.items is None or len(dataset) == spec.items:
+        return CheckedSet(dataset, total, None)
+    about = "" if spec.items_certain else "about "
+    note = f"{len(dataset)} images; all of {spec.title} are {about}{spec.items}: not comparable with published scores"
+    return CheckedSet(dataset, spec.items if spec.items_certain else total, note)
 
 
 def check_option_keys(config: Config, options: dict[str, Any]) -> None:

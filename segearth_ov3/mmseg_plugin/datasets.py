@@ -1,7 +1,6 @@
-"""Datasets for mmseg that mmseg does not have, and checks that hold for all.
+"""The Dubai set, colour masks, and checks that hold for all datasets.
 
-LoveDA, Potsdam and Vaihingen use mmseg's own `LoveDADataset`, `PotsdamDataset` and `ISPRSDataset`. The Dubai set is
-read as published:
+The Dubai set is read as published; the others, see `benchmark_dataset`, hold class indices:
 
     dubai_aerial/
         Tile 1/images/image_part_001.jpg ... image_part_009.jpg
@@ -167,10 +166,10 @@ def build_dataset(config: Mapping[str, Any], spec: DatasetSpec | None = None) ->
         spec: Facts of the set, for messages.
 
     Returns:
-        The dataset, with at least one image and all label files present.
+        The dataset, with at least one image and all files present.
 
     Raises:
-        DatasetError: The folder is missing, it has no images, or label files are missing.
+        DatasetError: The folder is missing, it has no images, or some image or label files are missing.
     """
     where = "; pass --data-root" + (f", or get the set from {spec.homepage}" if spec else "")
     try:
@@ -185,9 +184,10 @@ def build_dataset(config: Mapping[str, Any], spec: DatasetSpec | None = None) ->
             f"no images *{dataset.img_suffix} in {dataset.data_prefix.get('img_path')}; check folder, suffix and its "
             f"letter case{where}"
         )
-    missing = [path for index in range(len(dataset)) if not Path(path := _label_path(dataset, index)).is_file()]
-    if missing:
-        raise DatasetError(f"{len(missing)} of {len(dataset)} label files are missing: {_first(missing)}{where}")
+    for key, what in (("img_path", "image"), ("img_path2", "later image"), ("seg_map_path", "label")):
+        paths = [path for index in range(len(dataset)) if (path := dataset.get_data_info(index).get(key))]
+        if missing := [path for path in paths if not Path(path).is_file()]:
+            raise DatasetError(f"{len(missing)} of {len(dataset)} {what} files are missing: {_first(missing)}{where}")
     return dataset
 
 
@@ -207,10 +207,6 @@ def check_class_count(prompted_classes: int, dataset_classes: Sequence[str]) -> 
 def _numbers(values: int | Sequence[int] | None) -> set[int] | None:
     """One number or several as a set; None stays None."""
     return {values} if isinstance(values, int) else None if values is None else set(values)
-
-
-def _label_path(dataset: BaseSegDataset, index: int) -> str:
-    return dataset.get_data_info(index)["seg_map_path"]
 
 
 def _read_rgb(path: str) -> NDArray[np.uint8]:

@@ -31,9 +31,20 @@ class LoadLabels(LoadAnnotations):
     """mmseg's `LoadAnnotations`; a file that cannot be read raises DatasetError with its name."""
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Read the file `seg_map_path`."""
-        with _naming(results["seg_map_path"]):
-            return super().transform(results)
+        """Read the file `seg_map_path`.
+
+        Raises:
+            DatasetError: The file cannot be read, or holds colours instead of class indices.
+        """
+        path = results["seg_map_path"]
+        with _naming(path):
+            results = super().transform(results)
+        if results["gt_seg_map"].ndim != 2:
+            raise DatasetError(
+                f"{path}: expected one channel of class indices, got {results['gt_seg_map'].shape}; convert the "
+                f"labels by tools/prepare_data/prepare.py"
+            )
+        return results
 
 
 @contextlib.contextmanager

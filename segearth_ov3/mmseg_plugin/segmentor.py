@@ -1,7 +1,7 @@
 """`SegEarthOV3Segmentor`: a `Segmenter` where mmseg expects a model.
 
-The images are those the data pipeline has loaded; nothing is read again and nothing is scaled, padded or stacked here,
-so images of one batch may differ in size. The network's own scaling is the only one.
+The images are those the data pipeline has loaded; nothing is read again and nothing is scaled or padded here, so images
+of one batch may differ in size. The network's own scaling is the only one; it happens on the network's device.
 """
 
 from __future__ import annotations
@@ -10,11 +10,10 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import torch
 from mmengine.device import get_device
-from mmengine.model import BaseDataPreprocessor
 from mmengine.registry import MODEL_WRAPPERS
 from mmengine.structures import PixelData
 from mmseg.models.segmentors.base import BaseSegmentor
@@ -23,58 +22,40 @@ from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
 from ..checkpoints import PATH_VARIABLE, load_sam3
-from ..engine.scores import FusionSettings
-from ..errors import OptionError, ShapeError
+from ..checkpoints.load import open_checkpoint
+from ..checkpoints.manage import checkpoint_hash
+from ..engine.scores import FusionSettings, labels_from_scores
+from ..errors import OptionError
 from ..refiners import RefinerSpec, build_refiners
+from ..sam3.model import Sam3
 from ..segmenter import Segmenter
 from ..vocabulary import Vocabulary
+from .preprocessor import SegEarthOV3DataPreprocessor
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-@MODELS.register_module()
-class SegEarthOV3DataPreprocessor(BaseDataPreprocessor):
-    """Turns a batch of loaded images into a list of RGB images, and changes nothing else.
+class Network(NamedTuple):
+    """A network and which weights it has.
 
-    Args:
-        channel_order: Of the images the pipeline loads; mmcv's loaders give "bgr".
-
-    Raises:
-        OptionError: Unknown channel order.
+    Attributes:
+        model: In evaluation mode.
+        checkpoint: Name of the file or folder, without the folders above.
+        sha256: Of its content, shortened.
     """
 
-    def __init__(self, channel_order: Literal["bgr", "rgb"] = "bgr") -> None:
-        super().__init__()
-        if channel_order not in ("bgr", "rgb"):
-            raise OptionError(f"expected channel_order 'bgr' or 'rgb', got {channel_order!r}")
-        self.channel_order = channel_order
+    model: Sam3
+    checkpoint: str
+    sha256: str
 
-    def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
-        """Check and reorder the channels of every image.
 
-        Args:
-            data: `inputs`, a list of images (3, H0, W0) uint8 or a stack of them, and `data_samples`.
-            training: Not used; there is no training.
-
-        Returns:
-            `inputs`, a list of RGB images (3, H0, W0) uint8, and `data_samples`.
-
-        Raises:
-            ShapeError: An image has not three channels.
-            OptionError: An image is not uint8.
-        """
-        return {"inputs": [self.to_rgb(image) for image in data["inputs"]], "data_samples": data.get("data_samples")}
-
-    def to_rgb(self, image: Tensor) -> Tensor:
-        """Give one loaded image (3, H0, W0) its channels in the order red, green, blue."""
-        if image.ndim != 3 or image.shape[0] != 3:
-            raise ShapeError(f"expected loaded images (3, H0, W0), got {tuple(image.shape)}; load them as colour")
-        if image.dtype != torch.uint8:
-            raise OptionError(
-                f"expected loaded images in uint8, got {image.dtype}; leave to_float32 and normalisation out of the "
-                f"pipeline"
-            )
-        return image.flip(0) if self.channel_order == "bgr" else image
+def load_network(checkpoint: str | Path | None, device: str | None = None, dtype: str = "float32") -> Network:
+    """Load a network once for several segmentors; arguments and errors are those of `SegEarthOV3Segmentor`."""
+    if dtype not in DTYPES:
+        raise OptionError(f"expected dtype {', '.join(DTYPES)}, got {dtype!r}")
+    model = load_sam3(checkpoint, device=device or get_device(), dtype=DTYPES[dtype])
+    name = Path(checkpoint or os.environ[PATH_VARIABLE]).name
+    return Network(model, name, checkpoint_hash(open_checkpoint(checkpoint).path))
 
 
 @MODELS.register_module()
@@ -93,6 +74,7 @@ class SegEarthOV3Segmentor(BaseSegmentor):
         keep_scores: Also return the class scores, as `seg_logits`, which is mmseg's name for them; takes more time
             and memory.
         data_preprocessor: The preprocessor or its configuration; None means `SegEarthOV3DataPreprocessor()`.
+        network: A loaded network, which takes the place of `checkpoint`, `device` and `dtype`.
 
     Raises:
         OptionError: A setting is not admissible.
@@ -114,15 +96,14 @@ class SegEarthOV3Segmentor(BaseSegmentor):
         use_presence: bool = True,
         window: int | None = None,
         stride: int | None = None,
-        prompt_chunk: int = 8,
+        prompt_chunk: int | None = None,
         device: str | None = None,
         dtype: str = "float32",
         keep_scores: bool = False,
         data_preprocessor: dict[str, Any] | nn.Module | None = None,
+        network: Network | None = None,
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor or SegEarthOV3DataPreprocessor())
-        if dtype not in DTYPES:
-            raise OptionError(f"expected dtype {', '.join(DTYPES)}, got {dtype!r}")
         # before the weights, which take long to load
         FusionSettings(prob_threshold, confidence_threshold, use_semantic, use_instance, use_presence)
         if not isinstance(keep_scores, bool):
@@ -130,9 +111,10 @@ class SegEarthOV3Segmentor(BaseSegmentor):
         _check_integers(background=background, window=window, stride=stride, prompt_chunk=prompt_chunk)
         words = read_vocabulary(vocabulary, background)
         refiners = build_refiners(refiners)
+        self.network = network or load_network(checkpoint, device, dtype)
         # not an nn.Module: mmengine moves and wraps the modules of a model, and the network is where it should be
         self.segmenter = Segmenter(
-            load_sam3(checkpoint, device=device or get_device(), dtype=DTYPES[dtype]),
+            self.network.model,
             words,
             refiners=refiners,
             prob_threshold=prob_threshold,
@@ -144,17 +126,18 @@ class SegEarthOV3Segmentor(BaseSegmentor):
             stride=stride,
             prompt_chunk=prompt_chunk,
         )
+        self.prob_threshold = prob_threshold
         self.keep_scores = keep_scores
-        self.checkpoint = Path(checkpoint or os.environ[PATH_VARIABLE]).name
 
     def describe(self) -> dict[str, Any]:
         """Everything the predictions depend on besides the images, in plain JSON types."""
-        return {"checkpoint": self.checkpoint, **self.segmenter.describe()}
+        weights = {"checkpoint": self.network.checkpoint, "checkpoint_sha256": self.network.sha256}
+        return {**weights, **self.segmenter.describe()}
 
     def predict(
         self, inputs: Sequence[Tensor], data_samples: Sequence[SegDataSample] | None = None
     ) -> list[SegDataSample]:
-        """Segment a batch of images.
+        """Segment a batch of images; those of one size go through the network together, unless they need windows.
 
         Args:
             inputs: RGB images (3, H0, W0), uint8; sizes may differ.
@@ -168,23 +151,37 @@ class SegEarthOV3Segmentor(BaseSegmentor):
             OptionError: The pipeline has scaled, padded or flipped an image.
         """
         samples = [SegDataSample() for _ in inputs] if data_samples is None else list(data_samples)
+        groups: dict[torch.Size, list[tuple[Tensor, SegDataSample]]] = {}
         for image, sample in zip(inputs, samples, strict=True):
             _check_untouched(image, sample)
-            self._predict_one(image, sample)
+            groups.setdefault(image.shape, []).append((image, sample))
+        for group in groups.values():
+            self._predict_group(*zip(*group))
         return samples
 
-    def _predict_one(self, image: Tensor, sample: SegDataSample) -> None:
-        """Put labels, and scores if wanted, of one image (3, H0, W0) into its data sample."""
+    def _predict_group(self, images: Sequence[Tensor], samples: Sequence[SegDataSample]) -> None:
+        """Put labels, and scores if wanted, of images (3, H0, W0) of one size into their data samples."""
         start = time.perf_counter()
-        pixels = image.permute(1, 2, 0)  # (H0, W0, 3)
+        labels, scores = self._segment([image.permute(1, 2, 0) for image in images])
+        labels[-1][0, 0].item()  # waits until an accelerator is done
+        seconds = (time.perf_counter() - start) / len(images)
+        for index, sample in enumerate(samples):
+            sample.pred_sem_seg = PixelData(data=labels[index][None])
+            if self.keep_scores:
+                sample.seg_logits = PixelData(data=scores[index])
+            sample.set_metainfo({"predict_seconds": seconds})
+
+    def _segment(self, images: Sequence[Tensor]) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+        """Labels (H0, W0) and, if they are kept or at hand, scores (C, H0, W0) of images (H0, W0, 3) of one size."""
+        segmenter = self.segmenter
+        if len(images) > 1 and (segmenter.window is None or max(images[0].shape[:2]) <= segmenter.window):
+            scores = segmenter.class_scores(images)  # (B, C, H0, W0)
+            background = segmenter.vocabulary.background
+            return [labels_from_scores(each, self.prob_threshold, background) for each in scores], list(scores)
         if self.keep_scores:
-            labels, scores = self.segmenter(pixels)
-            sample.seg_logits = PixelData(data=scores)
-        else:
-            labels = self.segmenter.predict_labels(pixels)
-        sample.pred_sem_seg = PixelData(data=labels[None])
-        labels[0, 0].item()  # waits until an accelerator is done
-        sample.set_metainfo({"predict_seconds": time.perf_counter() - start})
+            labels, kept = zip(*map(segmenter, images))
+            return labels, kept
+        return [segmenter.predict_labels(image) for image in images], ()
 
     def loss(self, inputs: Sequence[Tensor], data_samples: Sequence[SegDataSample]) -> NoReturn:
         """Always fails: nothing is trained."""

@@ -28,7 +28,8 @@ from segearth_ov3.metrics.ablation import (
     write_report,
 )
 from segearth_ov3.metrics.bootstrap import Interval, paired_bootstrap
-from segearth_ov3.metrics.report import make_report, package_versions
+from segearth_ov3.metrics.provenance import package_versions
+from segearth_ov3.metrics.report import make_report
 
 NAN = float("nan")
 CLASSES = ("road", "water", "forêt")  # the last neither occurs nor is predicted
@@ -112,6 +113,12 @@ def test_baseline_has_neither_difference_nor_overhead(report):
 
 def test_overhead_is_over_the_images_timed_on_both_sides(report):
     assert report.variants[1].overhead_percent == pytest.approx(100 * (3.75 / 3.5 - 1))
+
+
+def test_image_whose_baseline_was_not_timed_does_not_count() -> None:
+    baseline = make_run("a", 15, image_seconds=[None, *[0.5] * 7])
+    variant = make_run("b", 15, image_seconds=[9.0, *[1.0] * 7])
+    assert make_ablation(baseline, variant).variants[1].overhead_percent == pytest.approx(100)
 
 
 def test_variant_without_times_has_no_overhead(report):

@@ -20,6 +20,16 @@ def maps() -> tuple[np.ndarray, np.ndarray]:
     return labels, rng.integers(0, 3, (17, 23))
 
 
+def test_any_ignored_value_gives_the_same_counts(maps):
+    labels, predictions = maps
+    expected = confusion_matrix(labels, predictions, 4)
+    for value in (-1, 4, 65535):
+        other = np.where(labels == 255, value, labels)
+        assert np.array_equal(confusion_matrix(other, predictions, 4, value), expected)
+    narrow = confusion_matrix(labels.astype(np.uint8), predictions.astype(np.uint8), 4)
+    assert np.array_equal(narrow, expected)
+
+
 def test_matrix_counts_each_pair_of_label_and_prediction(maps):
     labels, predictions = maps
     expected = np.zeros((4, 4), dtype=int)

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from segearth_ov3.errors import OptionError
-from segearth_ov3.metrics.report import Report, checkout_commit, make_report, package_versions, to_markdown
+from segearth_ov3.metrics.provenance import checkout_commit, package_versions
+from segearth_ov3.metrics.report import Report, make_report, to_markdown
 from segearth_ov3.version import __version__
 
 CONFUSION = np.array([[6, 2, 0], [1, 3, 0], [0, 0, 0]])
@@ -86,6 +87,28 @@ def test_file_with_a_missing_field_is_refused(report):
 def test_text_that_is_not_json_is_refused():
     with pytest.raises(OptionError, match="not JSON"):
         Report.from_json("mIoU 47.4")
+
+
+def test_two_classes_are_headed_by_the_iou_of_the_second():
+    binary = make_report(
+        CONFUSION[:2, :2], ["no", "yes"], dataset="d", image_seconds=[], device="", dtype="", configuration={}
+    )
+    assert binary.headline == ("IoU yes", pytest.approx(100 * 3 / 6))
+    assert binary.foreground_IoU == binary.per_class[1].IoU
+    assert "d: IoU yes 50.00, mIoU 58.33" in to_markdown(binary)
+
+
+def test_more_classes_are_headed_by_the_mean(report):
+    assert report.headline == ("mIoU", report.mIoU)
+    assert report.foreground_IoU is None
+
+
+def test_part_and_deviations_are_in_file_and_table(report):
+    part = dataclasses.replace(report, images_of=9, deviations=("4 of 9 images", "corrupted by blur:1"))
+    assert Report.from_json(part.to_json()) == part
+    lines = to_markdown(part).splitlines()
+    assert "on 4 of 9 images; cpu" in lines[-3]
+    assert lines[-1] == "Not comparable with published scores: 4 of 9 images; corrupted by blur:1."
 
 
 def test_wrong_number_of_class_names_is_refused():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,7 +14,9 @@ class RecordingSegmenter:
 
     def __init__(self, model: object, vocabulary: object, **settings: object) -> None:
         self.model, self.vocabulary, self.settings = model, vocabulary, settings
+        self.window = settings["window"]
         self.images: list[torch.Tensor] = []
+        self.batches: list[int] = []
 
     def predict_labels(self, image: torch.Tensor) -> torch.Tensor:
         self.images.append(image)
@@ -22,6 +25,10 @@ class RecordingSegmenter:
     def __call__(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         labels = self.predict_labels(image)
         return labels, torch.nn.functional.one_hot(labels, len(self.vocabulary)).permute(2, 0, 1).float()
+
+    def class_scores(self, images: list[torch.Tensor]) -> torch.Tensor:
+        self.batches.append(len(images))
+        return torch.stack([self(image)[1] for image in images])
 
     def describe(self) -> dict[str, object]:
         return {**self.settings, "device": "cpu", "dtype": "float32"}
@@ -36,6 +43,8 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> Callable[..., object]:
     from segearth_ov3.mmseg_plugin import segmentor
 
     monkeypatch.setattr(segmentor, "load_sam3", lambda path, **options: (path, options))
+    monkeypatch.setattr(segmentor, "open_checkpoint", lambda path: SimpleNamespace(path=path))
+    monkeypatch.setattr(segmentor, "checkpoint_hash", lambda path: "0123456789abcdef")
     monkeypatch.setattr(segmentor, "Segmenter", RecordingSegmenter)
 
     def make(**options: object) -> object:

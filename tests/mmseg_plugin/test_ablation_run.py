@@ -1,4 +1,4 @@
-"""Files of variants, and the records of a run; the run itself is tested in `test_tools_ablate`."""
+"""Files of variants, and what the report is made from; the run itself is tested in `test_tools_ablate`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from image_records import record
 
 from segearth_ov3.engine.scores import FusionSettings
 from segearth_ov3.engine.variants import Variant
@@ -14,9 +15,7 @@ from segearth_ov3.errors import DatasetError, OptionError, UnknownNameError
 from segearth_ov3.metrics.tokens import TokenDiagnostics
 from segearth_ov3.mmseg_plugin.ablation import (
     BASELINE,
-    ImageRecord,
     NamedVariant,
-    RecordFile,
     expand_sweep,
     read_variants,
     to_runs,
@@ -92,7 +91,7 @@ def test_description_is_json_and_complete(tmp_path):
 @pytest.mark.parametrize("path", sorted((ROOT / "configs" / "refiners").glob("*.py")), ids=lambda path: path.stem)
 def test_files_of_the_toolkit_are_read(path):
     found = read_variants(path, SETTINGS)
-    assert len(found) > 3
+    assert len(found) > 2
     assert all(each.variant != found[0].variant for each in found[1:] if each.refiners)
 
 
@@ -225,107 +224,6 @@ def test_mistake_in_a_sweep_is_told(sweep, message):
 def test_unknown_parameter_of_a_grid_is_told(tmp_path, key, message):
     with pytest.raises(OptionError, match=message):
         read(tmp_path, f"sweeps = [dict(name='s', refiners=['smoothing'], grid={{'{key}': [0.1]}})]\n")
-
-
-# ---- records
-
-SUBJECT = {"variants": [{"name": "a", "parameters": {"weight": 0.1}}], "diagnostics": True, "sizes": (1, 2)}
-
-
-def record(image: str = "a.png", seed: int = 0, **changes: object) -> ImageRecord:
-    """Two variants, three classes, one number undefined."""
-    rng = np.random.default_rng(seed)
-    confusions = rng.integers(0, 5, (2, 3, 3)) * rng.integers(0, 2, (2, 3, 3))
-    diagnostics = rng.normal(size=(2, 3))
-    diagnostics[1, 2] = np.nan
-    return ImageRecord(image, confusions, [0.1, 0.2 / 3], 0.25, diagnostics)._replace(**changes)
-
-
-def assert_equal(one: ImageRecord, other: ImageRecord) -> None:
-    np.testing.assert_array_equal(one.confusions, other.confusions)
-    np.testing.assert_array_equal(one.diagnostics, other.diagnostics)
-    assert one.confusions.dtype == other.confusions.dtype
-    assert (one.image, one.seconds, one.total_seconds) == (other.image, other.seconds, other.total_seconds)
-
-
-@pytest.mark.parametrize(
-    "each",
-    [
-        record(),
-        record("Tile 1/images/ä.png", 1),
-        record(diagnostics=None),
-        record(seconds=[None, None], total_seconds=None),
-        record(confusions=np.zeros((2, 3, 3), dtype=np.int64)),
-        record(confusions=np.full((2, 3, 3), 2**40)),
-    ],
-    ids=["plain", "name with a folder", "no diagnostics", "no time", "ignored altogether", "large counts"],
-)
-def test_record_comes_back_as_it_was(tmp_path, each):
-    RecordFile(tmp_path / "records", SUBJECT, 3).add(each)
-    (found,) = RecordFile(tmp_path / "records", SUBJECT, 3).records.values()
-    assert_equal(found, each)
-
-
-def test_records_are_appended_over_several_runs(tmp_path):
-    path = tmp_path / "records"
-    for seed, name in enumerate("abc"):
-        file = RecordFile(path, SUBJECT, 3)
-        assert list(file.records) == list("abc"[:seed])
-        file.add(record(name, seed))
-        assert list(file.records) == list("abc"[: seed + 1])
-    for seed, name in enumerate("abc"):
-        assert_equal(RecordFile(path, SUBJECT, 3).records[name], record(name, seed))
-
-
-def test_file_is_made_by_the_first_record(tmp_path):
-    path = tmp_path / "records"
-    file = RecordFile(path, SUBJECT, 3)
-    assert not path.exists()
-    file.add(record())
-    assert len(path.read_text().splitlines()) == 2
-
-
-@pytest.mark.parametrize("left", [0, 1, 20, -1])
-def test_line_that_was_cut_off_does_not_count(tmp_path, left):
-    path = tmp_path / "records"
-    file = RecordFile(path, SUBJECT, 3)
-    for name in "ab":
-        file.add(record(name))
-    header, first, second = path.read_text().splitlines(keepends=True)
-    path.write_text(header + first + second[:left])
-    file = RecordFile(path, SUBJECT, 3)
-    assert list(file.records) == ["a"]
-    file.add(record("b"))
-    assert path.read_text() == header + first + second
-
-
-@pytest.mark.parametrize("left", [0, 7])
-def test_file_with_a_cut_off_first_line_begins_anew(tmp_path, left):
-    path = tmp_path / "records"
-    path.write_text(json.dumps(SUBJECT)[:left])
-    file = RecordFile(path, SUBJECT, 3)
-    assert file.records == {}
-    file.add(record())
-    assert list(RecordFile(path, SUBJECT, 3).records) == ["a.png"]
-
-
-@pytest.mark.parametrize(
-    ("changes", "named"),
-    [
-        ({"diagnostics": False}, "diagnostics"),
-        ({"variants": [{"name": "a", "parameters": {"weight": 0.2}}]}, "variants"),
-        ({"sizes": [1, 3], "diagnostics": None}, "diagnostics, sizes"),
-        ({"new": 1}, "new"),
-    ],
-    ids=str,
-)
-def test_records_of_another_run_are_refused_with_the_difference(tmp_path, changes, named):
-    path = tmp_path / "records"
-    RecordFile(path, SUBJECT, 3).add(record())
-    before = path.read_text()
-    with pytest.raises(OptionError, match=f"holds another run, different in {named}; give another --out, or --over"):
-        RecordFile(path, {**SUBJECT, **changes}, 3)
-    assert path.read_text() == before
 
 
 # ---- runs for the report

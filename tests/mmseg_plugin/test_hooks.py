@@ -6,45 +6,38 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from mmseg.evaluation import IoUMetric
+from mmengine.hooks import LoggerHook
+from mmengine.runner import get_priority
+from mmseg.structures import SegDataSample
 
-from segearth_ov3.errors import OptionError
-from segearth_ov3.mmseg_plugin.hooks import ResultsHook, SavePredictionsHook, device_name
-from segearth_ov3.mmseg_plugin.metrics import ConfusionMetric
-from segearth_ov3.mmseg_plugin.segmentor import InferenceWrapper
+from segearth_ov3.errors import DatasetError, OptionError
+from segearth_ov3.mmseg_plugin.evaluation import device_name
+from segearth_ov3.mmseg_plugin.hooks import PicturesHook, RecordHook, SavePredictionsHook
+from segearth_ov3.mmseg_plugin.records import RecordFile
 
 pytestmark = pytest.mark.mmseg
 
 
-def make_runner(model: object, *metrics: object, classes: tuple[str, ...] = ("a", "b")) -> SimpleNamespace:
+def make_runner(model: object) -> SimpleNamespace:
     """What the hooks use of a runner."""
-    dataset = SimpleNamespace(metainfo={"classes": classes}, data_prefix={"img_path": "root/images"})
-    return SimpleNamespace(
-        model=model,
-        test_dataloader=SimpleNamespace(dataset=dataset),
-        test_evaluator=SimpleNamespace(metrics=list(metrics)),
-    )
+    metainfo = {"classes": ("a", "b"), "palette": ((0, 0, 0), (1, 1, 1))}
+    dataset = SimpleNamespace(metainfo=metainfo, data_prefix={"img_path": "root/images"})
+    return SimpleNamespace(model=model, test_dataloader=SimpleNamespace(dataset=dataset))
 
 
-@pytest.mark.parametrize("wrap", [lambda model: model, InferenceWrapper], ids=["plain", "distributed"])
-def test_vocabulary_that_fits_the_dataset_is_accepted(recorded, wrap):
-    ResultsHook().before_test(make_runner(wrap(recorded()), IoUMetric(), ConfusionMetric()))
+def test_image_without_a_label_stops_the_run(recorded, tmp_path):
+    (sample,) = recorded().predict([torch.zeros(3, 2, 4, dtype=torch.uint8)])
+    sample.set_metainfo({"img_path": "root/images/a.jpg"})
+    hook = RecordHook(RecordFile(tmp_path / "records", {}, 2))
+    with pytest.raises(DatasetError, match=r"a\.jpg: no label"):
+        hook.after_test_iter(make_runner(None), 0, None, [sample])
 
 
-def test_vocabulary_that_does_not_fit_the_dataset_stops_the_run(recorded):
-    runner = make_runner(recorded(), ConfusionMetric(), classes=("a", "b", "c"))
-    with pytest.raises(OptionError, match=r"vocabulary has 2 classes and the dataset 3 \(a, b, c\)"):
-        ResultsHook().before_test(runner)
-
-
-def test_missing_confusion_metric_stops_the_run(recorded):
-    with pytest.raises(OptionError, match=r"needs dict\(type='ConfusionMetric'\) in test_evaluator"):
-        ResultsHook().before_test(make_runner(recorded(), IoUMetric()))
-
-
-def test_other_model_stops_the_run():
+def test_pictures_of_another_model_are_refused(tmp_path):
     with pytest.raises(OptionError, match="expected the model SegEarthOV3Segmentor, got Linear"):
-        ResultsHook().before_test(make_runner(torch.nn.Linear(1, 1), ConfusionMetric()))
+        PicturesHook(tmp_path).after_test_iter(
+            make_runner(torch.nn.Linear(1, 1)), 0, {"inputs": [torch.zeros(3, 2, 2)]}, [SegDataSample()]
+        )
 
 
 def test_predictions_keep_the_sub_folders_of_their_images(recorded, tmp_path):
@@ -56,3 +49,9 @@ def test_predictions_keep_the_sub_folders_of_their_images(recorded, tmp_path):
 
 def test_device_is_named_with_its_hardware():
     assert device_name("cpu").startswith("cpu (")
+
+
+def test_image_is_recorded_after_everything_else_is_done_for_it():
+    """Otherwise an interruption between the two would lose its prediction."""
+    others = (SavePredictionsHook, PicturesHook, LoggerHook)
+    assert get_priority(RecordHook.priority) > max(get_priority(hook.priority) for hook in others)

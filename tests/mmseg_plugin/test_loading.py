@@ -35,3 +35,10 @@ def test_damaged_label_is_named(cut_short: Path) -> None:
 def test_missing_picture_is_named(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"cannot read .*nowhere\.png: No such file"):
         LoadPicture(imdecode_backend="pillow")({"img_path": str(tmp_path / "nowhere.png")})
+
+
+def test_label_of_colours_is_named(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((4, 5, 3), dtype=np.uint8)).save(tmp_path / "colours.png")
+    results = {"seg_map_path": str(tmp_path / "colours.png"), "reduce_zero_label": False, "seg_fields": []}
+    with pytest.raises(DatasetError, match=r"colours\.png: expected one channel of class indices, got \(4, 5, 3\)"):
+        LoadLabels()(results)

@@ -91,6 +91,25 @@ def test_scores_are_left_out_by_default(recorded):
     assert "seg_logits" not in result
 
 
+def test_images_of_one_size_go_through_the_network_together(recorded):
+    model = recorded(window=8)
+    sizes = [(2, 3), (4, 4), (2, 3), (9, 4), (9, 4), (2, 3)]  # the second size is alone, the third needs windows
+    results = model.test_step({"inputs": [image(*size, index % 2) for index, size in enumerate(sizes)]})
+    assert model.segmenter.batches == [3]
+    for index, (size, result) in enumerate(zip(sizes, results)):
+        assert result.pred_sem_seg.data.shape == (1, *size)
+        assert (result.pred_sem_seg.data == index % 2).all()
+        assert result.predict_seconds > 0
+
+
+def test_scores_of_batches_are_those_of_single_images(recorded):
+    model = recorded(keep_scores=True)
+    batch = model.test_step({"inputs": [image(2, 3, value) for value in (0, 1)], "data_samples": None})
+    for value, result in enumerate(batch):
+        assert result.seg_logits.data.shape == (2, 2, 3)
+        assert (result.seg_logits.data[value] == 1).all()
+
+
 def test_scaled_image_is_refused(recorded):
     with pytest.raises(OptionError, match=r"as loaded, \(4, 6\), got \(2, 3\) from the pipeline; leave Resize and Pad"):
         recorded().test_step({"inputs": [image(2, 3)], "data_samples": [sample(ori_shape=(4, 6))]})
@@ -194,6 +213,7 @@ def test_missing_vocabulary_is_found_before_the_weights_are_loaded(monkeypatch):
 def test_description_names_checkpoint_and_settings(recorded):
     described = recorded(prob_threshold=0.25).describe()
     assert (described["checkpoint"], described["prob_threshold"]) == ("sam3.pt", 0.25)
+    assert described["checkpoint_sha256"] == "0123456789abcdef"
 
 
 def test_description_names_the_checkpoint_of_the_environment(recorded, monkeypatch):

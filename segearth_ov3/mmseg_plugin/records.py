@@ -1,0 +1,187 @@
+"""What was measured of each image, kept in a file while a run goes on, so that an interrupted run can go on.
+
+A record file has one line of JSON per image below a line that says what the run is. Counts are kept sparse, as an image
+has few of the 171 classes that a vocabulary may have.
+"""
+
+from __future__ import annotations
+
+import json
+import os.path
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from mmseg.datasets import BaseSegDataset
+from numpy.typing import NDArray
+
+from ..atomic import complete_or_absent
+from ..errors import OptionError
+from ..metrics.confusion import IntArray
+
+RECORDS = "records.jsonl"
+_SHOWN = 3
+
+
+class PixelCounts(NamedTuple):
+    """A confusion matrix of which few entries are not 0.
+
+    Attributes:
+        classes: C.
+        positions: Of the entries in the flattened matrix.
+        counts: Pixels there.
+    """
+
+    classes: int
+    positions: IntArray
+    counts: IntArray
+
+    @classmethod
+    def of(cls, confusion: IntArray) -> PixelCounts:
+        """From a matrix (C, C)."""
+        positions = np.flatnonzero(confusion)
+        return cls(len(confusion), positions, confusion.ravel()[positions])
+
+    def dense(self) -> IntArray:
+        """The matrix (C, C)."""
+        flat = np.zeros(self.classes**2, dtype=np.int64)
+        flat[self.positions] = self.counts
+        return flat.reshape(self.classes, self.classes)
+
+
+class ImageRecord(NamedTuple):
+    """What was measured of one image, for K variants; an evaluation without variants has K = 1.
+
+    Attributes:
+        image: Name, unique in the set.
+        counts: Of each variant (K).
+        seconds: What each variant would have taken alone (K); None if not measured.
+        total_seconds: What all took together; None if not measured.
+        diagnostics: (K, 3) as in `TokenDiagnostics`, NaN where undefined; None if not measured.
+    """
+
+    image: str
+    counts: tuple[PixelCounts, ...]
+    seconds: list[float | None]
+    total_seconds: float | None = None
+    diagnostics: NDArray[np.float64] | None = None
+
+    @property
+    def confusions(self) -> IntArray:
+        """Confusion matrices (K, C, C), rows are labels."""
+        return np.stack([counts.dense() for counts in self.counts])
+
+
+def image_name(dataset: BaseSegDataset, path: str) -> str:
+    """Name of an image below its dataset's image folder, sub-folders included."""
+    return os.path.relpath(path, dataset.data_prefix.get("img_path") or "")
+
+
+def image_names(dataset: BaseSegDataset) -> list[str]:
+    """Names of all images, in order."""
+    return [image_name(dataset, dataset.get_data_info(index)["img_path"]) for index in range(len(dataset))]
+
+
+def sum_confusions(records: Sequence[ImageRecord], num_classes: int) -> IntArray:
+    """Confusion matrix (C, C) of the first variant over all images."""
+    total = np.zeros(num_classes**2, dtype=np.int64)
+    for record in records:
+        total[record.counts[0].positions] += record.counts[0].counts
+    return total.reshape(num_classes, num_classes)
+
+
+class RecordFile:
+    """Records of images, one line of JSON each, below a line that says what they are records of.
+
+    Args:
+        path: The file; made by the first record.
+        subject: Everything the records depend on, in plain JSON types.
+        classes: Number of classes C.
+
+    Raises:
+        OptionError: The file holds records of something else, and the message names the difference; or it is damaged.
+    """
+
+    def __init__(self, path: Path, subject: Mapping[str, Any], classes: int) -> None:
+        self._path = path
+        self._classes = classes
+        self._subject = json.loads(json.dumps(subject))
+        self.records: dict[str, ImageRecord] = {}
+        if path.exists():
+            self._read()
+
+    def add(self, record: ImageRecord) -> None:
+        """Append a record and hand it to the operating system, so that it outlives this process."""
+        is_new = not self._path.exists()
+        with self._path.open("a", encoding="utf-8") as file:
+            if is_new:
+                file.write(json.dumps(self._subject) + "\n")
+            file.write(_to_line(record))
+        self.records[record.image] = record
+
+    def take_in(self, other: RecordFile) -> None:
+        """Append the records of another file that are not here yet, and remove it."""
+        for name, record in other.records.items():
+            if name not in self.records:
+                self.add(record)
+        other._path.unlink(missing_ok=True)
+
+    def _read(self) -> None:
+        content = self._path.read_text(encoding="utf-8")
+        whole = content[: content.rfind("\n") + 1]  # a line that was cut off does not count
+        if not whole:
+            self._path.unlink()
+            return
+        try:
+            found, *entries = map(json.loads, whole.splitlines())
+            records = [_from_fields(fields, self._classes) for fields in entries] if found == self._subject else []
+        except (ValueError, TypeError, LookupError) as error:
+            raise OptionError(f"{self._path} is damaged ({error}); --overwrite begins anew") from error
+        if found != self._subject:
+            different = list(differences(found, self._subject))
+            more = f" and {len(different) - _SHOWN} more" * (len(different) > _SHOWN)
+            raise OptionError(
+                f"{self._path} holds another run, different in {'; '.join(different[:_SHOWN])}{more}; "
+                f"give another --out, or --overwrite to begin anew"
+            )
+        self.records = {record.image: record for record in records}
+        if whole != content:
+            with complete_or_absent(self._path) as partial:
+                partial.write_text(whole, encoding="utf-8")
+
+
+def differences(found: Any, wanted: Any, key: str = "") -> Iterator[str]:
+    """Name what differs between two structures of plain JSON types: "model.window (512 there, None here)"."""
+    if isinstance(found, Mapping) and isinstance(wanted, Mapping):
+        pairs = [(name, found.get(name), wanted.get(name)) for name in {**found, **wanted}]
+    elif isinstance(found, list) and isinstance(wanted, list) and len(found) == len(wanted):
+        pairs = [(str(index), *pair) for index, pair in enumerate(zip(found, wanted))]
+    else:
+        if found != wanted:
+            yield f"{key} ({_short(found)} there, {_short(wanted)} here)"
+        return
+    for name, one, other in pairs:
+        yield from differences(one, other, f"{key}.{name}" if key else name)
+
+
+def _short(value: Any) -> str:
+    """A value for a message; structures by their size."""
+    return f"{len(value)} entries" if isinstance(value, (list, Mapping)) else str(value)
+
+
+def _to_line(record: ImageRecord) -> str:
+    counts = [[each.positions.tolist(), each.counts.tolist()] for each in record.counts]
+    diagnostics = None
+    if record.diagnostics is not None:
+        diagnostics = [[None if np.isnan(x) else x for x in row] for row in record.diagnostics.tolist()]
+    return json.dumps({**record._asdict(), "counts": counts, "diagnostics": diagnostics}) + "\n"
+
+
+def _from_fields(fields: dict[str, Any], classes: int) -> ImageRecord:
+    pairs = [[np.array(each, dtype=np.int64) for each in pair] for pair in fields["counts"]]
+    diagnostics = fields["diagnostics"]
+    if diagnostics is not None:
+        diagnostics = np.array(diagnostics, dtype=np.float64)
+    counts = tuple(PixelCounts(classes, *pair) for pair in pairs)
+    return ImageRecord(**{**fields, "counts": counts, "diagnostics": diagnostics})

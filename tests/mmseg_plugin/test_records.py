@@ -1,0 +1,148 @@
+"""Records of images: kept, read again, refused where they are of another run."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+from image_records import record
+
+from segearth_ov3.errors import OptionError
+from segearth_ov3.mmseg_plugin.records import ImageRecord, PixelCounts, RecordFile, differences, sum_confusions
+
+pytestmark = pytest.mark.mmseg
+
+SUBJECT = {"variants": [{"name": "a", "parameters": {"weight": 0.1}}], "diagnostics": True, "sizes": (1, 2)}
+
+
+def assert_equal(one: ImageRecord, other: ImageRecord) -> None:
+    np.testing.assert_array_equal(one.confusions, other.confusions)
+    np.testing.assert_array_equal(one.diagnostics, other.diagnostics)
+    assert one.confusions.dtype == other.confusions.dtype
+    assert (one.image, one.seconds, one.total_seconds) == (other.image, other.seconds, other.total_seconds)
+
+
+@pytest.mark.parametrize(
+    "each",
+    [
+        record(),
+        record("Tile 1/images/ä.png", 1),
+        record(diagnostics=None),
+        record(seconds=[None, None], total_seconds=None),
+        record(confusions=np.zeros((2, 3, 3), dtype=np.int64)),
+        record(confusions=np.full((2, 3, 3), 2**40)),
+    ],
+    ids=["plain", "name with a folder", "no diagnostics", "no time", "ignored altogether", "large counts"],
+)
+def test_record_comes_back_as_it_was(tmp_path, each):
+    RecordFile(tmp_path / "records", SUBJECT, 3).add(each)
+    (found,) = RecordFile(tmp_path / "records", SUBJECT, 3).records.values()
+    assert_equal(found, each)
+
+
+def test_records_are_appended_over_several_runs(tmp_path):
+    path = tmp_path / "records"
+    for seed, name in enumerate("abc"):
+        file = RecordFile(path, SUBJECT, 3)
+        assert list(file.records) == list("abc"[:seed])
+        file.add(record(name, seed))
+        assert list(file.records) == list("abc"[: seed + 1])
+    for seed, name in enumerate("abc"):
+        assert_equal(RecordFile(path, SUBJECT, 3).records[name], record(name, seed))
+
+
+def test_file_is_made_by_the_first_record(tmp_path):
+    path = tmp_path / "records"
+    file = RecordFile(path, SUBJECT, 3)
+    assert not path.exists()
+    file.add(record())
+    assert len(path.read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize("left", [0, 1, 20, -1])
+def test_line_that_was_cut_off_does_not_count(tmp_path, left):
+    path = tmp_path / "records"
+    file = RecordFile(path, SUBJECT, 3)
+    for name in "ab":
+        file.add(record(name))
+    header, first, second = path.read_text().splitlines(keepends=True)
+    path.write_text(header + first + second[:left])
+    file = RecordFile(path, SUBJECT, 3)
+    assert list(file.records) == ["a"]
+    file.add(record("b"))
+    assert path.read_text() == header + first + second
+
+
+@pytest.mark.parametrize("left", [0, 7])
+def test_file_with_a_cut_off_first_line_begins_anew(tmp_path, left):
+    path = tmp_path / "records"
+    path.write_text(json.dumps(SUBJECT)[:left])
+    file = RecordFile(path, SUBJECT, 3)
+    assert file.records == {}
+    file.add(record())
+    assert list(RecordFile(path, SUBJECT, 3).records) == ["a.png"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"diagnostics": False}, "diagnostics (True there, False here)"),
+        (
+            {"variants": [{"name": "a", "parameters": {"weight": 0.2}}]},
+            "variants.0.parameters.weight (0.1 there, 0.2 here)",
+        ),
+        ({"variants": []}, "variants (1 entries there, 0 entries here)"),
+        ({"sizes": [1, 3], "diagnostics": None}, "diagnostics (True there, None here); sizes.1 (2 there, 3 here)"),
+        ({"new": 1}, "new (None there, 1 here)"),
+        (dict.fromkeys("abcde", 1), "a (None there, 1 here); b (None there, 1 here); c (None there, 1 here) and 2"),
+    ],
+    ids=str,
+)
+def test_records_of_another_run_are_refused_with_the_difference(tmp_path, changes, named):
+    path = tmp_path / "records"
+    RecordFile(path, SUBJECT, 3).add(record())
+    before = path.read_text()
+    with pytest.raises(OptionError, match=re.escape(f"holds another run, different in {named}")):
+        RecordFile(path, {**SUBJECT, **changes}, 3)
+    assert path.read_text() == before
+
+
+@pytest.mark.parametrize("line", ["{}", "no json", '{"image": "a", "counts": [[[99], [1]]]}', "[]"])
+def test_damaged_line_is_told_and_the_file_kept(tmp_path, line):
+    path = tmp_path / "records"
+    RecordFile(path, SUBJECT, 3).add(record())
+    before = path.read_text() + line + "\n"
+    path.write_text(before)
+    with pytest.raises(OptionError, match=r"records is damaged .*; --overwrite begins anew"):
+        RecordFile(path, SUBJECT, 3)
+    assert path.read_text() == before
+
+
+def test_records_of_another_file_are_taken_in_once(tmp_path):
+    first, second = (RecordFile(tmp_path / name, SUBJECT, 3) for name in ("first", "second"))
+    first.add(record("a", 0))
+    second.add(record("a", 9))
+    second.add(record("b", 1))
+    first.take_in(second)
+    assert not (tmp_path / "second").exists()
+    found = RecordFile(tmp_path / "first", SUBJECT, 3).records
+    assert list(found) == ["a", "b"]
+    assert_equal(found["a"], record("a", 0))
+
+
+def test_equal_structures_have_no_differences():
+    assert list(differences({"a": [1, {"b": None}]}, {"a": [1, {"b": None}]})) == []
+
+
+def test_counts_keep_every_entry_of_a_matrix():
+    matrix = np.array([[0, 3], [2**40, 0]])
+    counts = PixelCounts.of(matrix)
+    assert np.array_equal(counts.dense(), matrix)
+    assert len(counts.positions) == 2
+
+
+def test_confusion_matrices_of_all_images_are_added():
+    records = [record("a", 0), record("b", 1)]
+    assert np.array_equal(sum_confusions(records, 3), records[0].confusions[0] + records[1].confusions[0])

@@ -1,0 +1,191 @@
+"""`tools/benchmark.py`: several sets, one network, one table; in one process and in two."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+from benchmark_samples import make_dubai, make_loveda
+from evaluation_tools import ROOT, config_of, load_tool, quicken_logs, report_of, run_in_processes, save_tiny_weights
+
+from segearth_ov3.metrics.report import Report
+
+pytestmark = [
+    pytest.mark.mmseg,
+    # from Python 3.12 on, both from mmengine's way of working: how it looks for mmcv's operators, and loader processes
+    pytest.mark.filterwarnings("ignore:'pkgutil.find_loader' is deprecated:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def tool() -> ModuleType:
+    return load_tool("benchmark")
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """LoveDA with three images, Dubai with five, another LoveDA whose second label is damaged, and tiny weights."""
+    folder = tmp_path_factory.mktemp("sets")
+    dubai = make_dubai(folder / "data" / "dubai_aerial", tiles=(1, 2, 3))
+    (dubai / "Tile 3/images/image_part_002.jpg").unlink()
+    make_loveda(folder / "data" / "LoveDA", ((40, 56), (33, 47), (20, 30)))
+    bad = make_loveda(folder / "data" / "bad", ((20, 30), (30, 20), (20, 20)))
+    (bad / "ann_dir/val/1.png").write_bytes(b"no picture")
+    config = folder / "damaged.py"
+    config.write_text(
+        f"_base_ = '{config_of('loveda')}'\n"
+        f"model = dict(vocabulary='{ROOT / 'configs' / 'vocab' / 'loveda.txt'}')\n"
+        "dataset_name = 'bad'\n"
+        "test_dataloader = dict(dataset=dict(data_root='data/bad'))\n"
+    )
+    return SimpleNamespace(
+        data=folder / "data", damaged=config, weights=save_tiny_weights(folder / "tiny.safetensors"), folder=folder
+    )
+
+
+@pytest.fixture(scope="module")
+def command(sets: SimpleNamespace) -> list[str]:
+    """Arguments of all runs; the damaged set comes first."""
+    configs = [str(sets.damaged), config_of("dubai"), config_of("loveda")]
+    return [*configs, "--data-dir", str(sets.data), "--checkpoint", str(sets.weights), "--workers", "0"]
+
+
+@pytest.fixture(scope="module")
+def finished(tool: ModuleType, command: list[str], tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """A run of all three in one process."""
+    from segearth_ov3.mmseg_plugin import segmentor
+
+    out, loads = tmp_path_factory.mktemp("benchmark") / "out", []
+    load = segmentor.load_sam3
+    with pytest.MonkeyPatch.context() as patch:
+        quicken_logs(patch)
+        patch.setattr(segmentor, "load_sam3", lambda *given, **options: loads.append(given) or load(*given, **options))
+        code = tool.main([*command, "--out", str(out), "--save-predictions"])
+    return SimpleNamespace(out=out, code=code, loads=loads)
+
+
+def test_network_is_loaded_once_for_all_sets(finished):
+    assert len(finished.loads) == 1
+
+
+def test_failed_set_is_reported_and_the_others_go_on(finished):
+    assert finished.code == 1
+    folders = sorted(path.parent.name for path in finished.out.glob("*/results.json"))
+    assert folders == ["segearth-ov3_dubai", "segearth-ov3_loveda"]
+    table = (finished.out / "table.md").read_text()
+    assert "- **damaged failed**: cannot read " in table
+    assert "ann_dir/val/1.png" in table
+
+
+def test_table_has_the_scores_of_the_files(finished):
+    table = (finished.out / "table.md").read_text()
+    for name in ("dubai", "loveda"):
+        report = report_of(finished.out / f"segearth-ov3_{name}")
+        (row,) = [line for line in table.splitlines() if line.startswith(f"| {name}")]
+        assert f"**{report.mIoU:.2f}**" in row
+        assert f"{report.aAcc:.2f}" in row
+
+
+def test_table_can_be_made_again_from_the_files(tool, finished, tmp_path):
+    assert tool.main([str(finished.out / "*" / "results.json"), "--out", str(tmp_path)]) == 0
+    before = (finished.out / "table.md").read_text().splitlines()
+    assert (tmp_path / "table.md").read_text().splitlines() == [
+        line for number, line in enumerate(before) if not ("failed" in line or ("failed" in before[number - 1]))
+    ]
+
+
+def test_folder_of_a_single_set_can_be_named(tool, sets, tmp_path):
+    root = make_loveda(tmp_path / "elsewhere", ((20, 30),))
+    command = [config_of("loveda"), "--data-root", f"loveda={root}", "--out", str(tmp_path / "out")]
+    assert tool.main([*command, "--checkpoint", str(sets.weights), "--workers", "0"]) == 0
+    assert report_of(tmp_path / "out" / "segearth-ov3_loveda").images == 1
+
+
+def test_earlier_results_are_kept_unless_asked(tool, finished, command, capsys):
+    before = (finished.out / "segearth-ov3_dubai" / "results.json").read_bytes()
+    assert tool.main([*command[1:], "--out", str(finished.out)]) == 1
+    assert "segearth-ov3_dubai holds an earlier run; --resume goes on" in capsys.readouterr().err
+    assert (finished.out / "segearth-ov3_dubai" / "results.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("nowhere*.py", "--out", "out"), "error: no such file: nowhere*.py"),
+        (("a/one.py", "b/one.py", "--out", "out"), "error: two configurations are called one"),
+    ],
+    ids=["no file", "one name"],
+)
+def test_mistake_is_one_line(tool, capsys, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    for folder in "ab":
+        Path(folder).mkdir()
+        Path(folder, "one.py").touch()
+    assert tool.main(list(arguments)) == 1
+    assert capsys.readouterr().err.startswith(message)
+    assert not Path("out").exists()
+
+
+def test_unusable_results_file_is_reported(tool, finished, tmp_path):
+    (tmp_path / "old.json").write_text("{}")
+    good = str(finished.out / "segearth-ov3_dubai" / "results.json")
+    assert tool.main([str(tmp_path / "old.json"), good, "--out", str(tmp_path)]) == 1
+    table = (tmp_path / "table.md").read_text()
+    assert "old.json failed**: expected a results file of schema" in table
+    assert "| dubai" in table
+
+
+def test_help_has_examples(tool, capsys):
+    with pytest.raises(SystemExit):
+        tool.parse_arguments(["--help"])
+    assert "python tools/benchmark.py" in capsys.readouterr().out
+
+
+def test_command_without_a_configuration_file_has_no_traceback(tmp_path):
+    command = [sys.executable, str(ROOT / "tools" / "benchmark.py"), "nowhere.py", "--out", "out"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment)
+    assert (done.returncode, done.stderr) == (1, "error: no such file: nowhere.py\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+# ---- two processes
+
+
+def same(report: Report) -> dict[str, object]:
+    """What must not depend on the number of processes."""
+    fields = json.loads(report.to_json())
+    return {name: value for name, value in fields.items() if name != "date" and not name.startswith("seconds")}
+
+
+def interrupted(finished: Path, out: Path, images: int) -> None:
+    """Leave in a folder what a run is left with that is interrupted after some images."""
+    header, *lines = (finished / "records.jsonl").read_text().splitlines(keepends=True)
+    out.mkdir(parents=True)
+    (out / "records.jsonl").write_text(header + "".join(lines[:images]))
+    for line in lines[:images]:
+        path = Path("predictions", json.loads(line)["image"]).with_suffix(".png")
+        (out / path).parent.mkdir(parents=True, exist_ok=True)
+        (out / path).write_bytes((finished / path).read_bytes())
+
+
+def test_two_processes_give_what_one_gives(finished, command, tmp_path):
+    """Five images of which one is done, and three; the first set fails in the second process only, and both go on."""
+    interrupted(finished.out / "segearth-ov3_dubai", tmp_path / "segearth-ov3_dubai", images=1)
+    done = run_in_processes(2, "benchmark.py", *command, "--out", str(tmp_path), "--save-predictions", "--resume")
+    assert "ann_dir/val/1.png" in done.stderr
+    assert done.returncode == 1
+    for name in ("segearth-ov3_dubai", "segearth-ov3_loveda"):
+        assert same(report_of(tmp_path / name)) == same(report_of(finished.out / name))
+        assert sorted(path.name for path in (tmp_path / name).glob("records*")) == ["records.jsonl"]
+        lines = (tmp_path / name / "records.jsonl").read_text().splitlines()
+        assert len(lines) == 1 + report_of(tmp_path / name).images
+        for path in (finished.out / name / "predictions").rglob("*.png"):
+            assert path.read_bytes() == (tmp_path / path.relative_to(finished.out)).read_bytes()
+    assert "- **damaged failed**" in (tmp_path / "table.md").read_text()
