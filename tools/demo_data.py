@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from demo_images import IGNORE, LabelledImage, WordGroup
 from demo_losses import Targets
 from scipy import ndimage
 from torch import Tensor
 from torchvision.transforms.v2 import functional as tvf
-from tqdm import tqdm
 
-from segearth_ov3.demo.scenes import SCENE_CLASSES, demo_resolution, generate_scene
+from segearth_ov3.demo.scenes import SCENE_CLASSES
 from segearth_ov3.sam3.outputs import BoxPrompts
 from segearth_ov3.sam3.preprocess import preprocess
 from segearth_ov3.sam3.tokenizer import tokenize
 
-IGNORE = 255
 SCENE_LABELS = 9  # eight classes, and cars
 PHOTOGRAPH_LABELS = 5
 MAX_INSTANCES = 16  # per prompt, the largest ones
@@ -29,36 +26,6 @@ SCENE_SCALES = (0.8, 1.25)  # of crops to the network's input
 PHOTOGRAPH_SCALES = (0.7, 2.2)  # coarser ground resolution
 RARE_LABEL = SCENE_CLASSES.index("swimming pool")
 MIN_PIXELS = 3  # of an instance, at mask resolution
-
-
-class WordGroup(NamedTuple):
-    """Words for one thing, and the labels it consists of in one kind of image.
-
-    Attributes:
-        words: Synonyms; one is drawn at a time.
-        labels: Label values that are this thing.
-        unsure: Label values that may or may not be it; such pixels teach nothing.
-        countable: Can be shown by a box around one of it.
-    """
-
-    words: tuple[str, ...]
-    labels: tuple[int, ...]
-    unsure: tuple[int, ...] = ()
-    countable: bool = False
-
-
-class LabelledImage(NamedTuple):
-    """An image with its labels and the words that can be asked in it.
-
-    Attributes:
-        image: RGB (H0, W0, 3), uint8.
-        labels: (H0, W0), uint8, 255 = unknown.
-        groups: What can be asked.
-    """
-
-    image: np.ndarray
-    labels: np.ndarray
-    groups: tuple[WordGroup, ...]
 
 
 class Example(NamedTuple):
@@ -70,6 +37,7 @@ class Example(NamedTuple):
         boxes: Box exemplars of the prompts, at most one each.
         targets: What is true, at mask resolution.
         classes: Class of every mask pixel (1, h, w), int64: labels of scenes, then those of photographs; 255 = unknown.
+        is_class: Prompts that together name every pixel (P,), bool; none where only some were drawn.
     """
 
     pixels: Tensor
@@ -77,48 +45,7 @@ class Example(NamedTuple):
     boxes: BoxPrompts
     targets: Targets
     classes: Tensor
-
-
-SCENE_WORDS = {
-    "building": ("building", "house", "roof", "rooftop", "buildings"),
-    "road": ("road", "street", "asphalt road", "parking lot"),
-    "water": ("water", "river", "lake", "water body"),
-    "tree": ("tree", "trees", "forest", "woodland"),
-    "grass": ("grass", "lawn", "meadow"),
-    "bare soil": ("bare soil", "soil", "dirt", "land", "bare land", "sand", "unpaved ground", "bare ground"),
-    "field": ("field", "cropland", "farmland", "agricultural field"),
-    "swimming pool": ("swimming pool", "pool"),
-    "car": ("car", "cars", "vehicle"),
-}
-COUNTABLE = {"building", "swimming pool", "car", "tree"}
-
-DUBAI_GROUPS = (
-    WordGroup(SCENE_WORDS["building"], (0,), countable=True),
-    WordGroup(("land", "bare land", "sand", "unpaved ground", "bare soil"), (1,)),
-    WordGroup(SCENE_WORDS["road"], (2,)),
-    WordGroup(("vegetation", "plants"), (3,)),
-    WordGroup(("water", "water body"), (4,)),
-)
-
-
-def scene_groups(classes: Sequence[str], car_label: int) -> tuple[WordGroup, ...]:
-    """What can be asked in generated scenes.
-
-    Args:
-        classes: Class names in label order.
-        car_label: Label that stands for cars in the training labels; cars are on the road in the scenes' own labels.
-    """
-    index = {name: label for label, name in enumerate(classes)}
-    groups = [
-        WordGroup(SCENE_WORDS[name], (label,), countable=name in COUNTABLE)
-        for name, label in index.items()
-        if name != "road"
-    ]
-    groups.append(WordGroup(SCENE_WORDS["road"], (index["road"], car_label)))
-    groups.append(WordGroup(SCENE_WORDS["car"], (car_label,), countable=True))
-    plants = (index["tree"], index["grass"])
-    groups.append(WordGroup(("vegetation", "plants"), plants, unsure=(index["field"],)))
-    return tuple(groups)
+    is_class: Tensor
 
 
 class TrainingData:
@@ -157,17 +84,28 @@ class TrainingData:
         _, labels, pixels, offset = self._draw(rng)
         return pixels, self._classes(labels, offset)
 
-    def example(self, rng: np.random.Generator, rare_share: float = 0.0) -> Example:
-        """Draw one example, a share of them around the rarest class; equal generators give equal examples."""
+    def example(self, rng: np.random.Generator, rare_share: float = 0.0, *, all_classes: bool = False) -> Example:
+        """Draw one example; equal generators give equal examples.
+
+        Args:
+            rng: Decides everything.
+            rare_share: Share of examples around the rarest class.
+            all_classes: Ask for every class of the image, and one thing more, instead of a few things.
+        """
         is_rare = bool(self.with_rare) and rng.random() < rare_share
         source, labels, pixels, offset = self._draw(rng, is_rare)
-        groups = _draw_groups(source.groups, labels, rng, rarest_first=is_rare)
+        if all_classes:
+            groups = _all_classes(source.groups, rng)
+        else:
+            groups = _draw_groups(source.groups, labels, rng, rarest_first=is_rare)
         words = [str(rng.choice(group.words)) for group in groups]
         ids = torch.cat((tokenize(words), _meaningless_ids(rng)))
         semantic, valid = self._maps(groups, labels)
         targets = _with_instances(semantic, valid)
         ids, boxes, targets = _add_box_prompt(ids, targets, groups, rng)
-        return Example(pixels, ids, boxes, targets, self._classes(labels, offset))
+        is_class = torch.tensor([all_classes and group.is_class for group in groups])
+        is_class = F.pad(is_class, (0, len(ids) - len(groups)))
+        return Example(pixels, ids, boxes, targets, self._classes(labels, offset), is_class)
 
     def _draw(self, rng: np.random.Generator, is_rare: bool = False) -> tuple[LabelledImage, np.ndarray, Tensor, int]:
         """Image, labels of a crop, its network input, and what is added to its labels to make classes."""
@@ -245,6 +183,13 @@ def _draw_groups(
     return keep
 
 
+def _all_classes(groups: Sequence[WordGroup], rng: np.random.Generator) -> list[WordGroup]:
+    """All groups that are classes, and one that is not, if there is any."""
+    others = [group for group in groups if not group.is_class]
+    more = [others[rng.integers(len(others))]] if others else []
+    return [group for group in groups if group.is_class] + more
+
+
 def _meaningless_ids(rng: np.random.Generator) -> Tensor:
     """Token ids of one prompt of one or two random vocabulary entries (1, L): a word that is never in the image."""
     (ids,) = tokenize(["a"])
@@ -314,40 +259,3 @@ def _add_box_prompt(
         torch.cat((targets.boxes, targets.boxes[mine])),
     )
     return torch.cat((ids, tokenize(["visual"]))), boxes, targets
-
-
-def load_dubai(folder: Path, *, parts: dict[int, range]) -> list[LabelledImage]:
-    """Read Dubai aerial images (Humans in the Loop, CC0) of the given tiles and parts."""
-    from PIL import Image
-
-    from segearth_ov3.datasets.specs import SPECS
-
-    palette = SPECS["dubai"].palette
-    images = []
-    for tile, numbers in parts.items():
-        for number in numbers:
-            stem = f"image_part_{number:03d}"
-            image = np.asarray(Image.open(folder / f"Tile {tile}" / "images" / f"{stem}.jpg").convert("RGB"))
-            colours = np.asarray(Image.open(folder / f"Tile {tile}" / "masks" / f"{stem}.png").convert("RGB"))
-            labels = np.full(colours.shape[:2], IGNORE, dtype=np.uint8)
-            for label, colour in enumerate(palette):
-                labels[(colours == colour).all(-1)] = label
-            images.append(LabelledImage(image, labels, DUBAI_GROUPS))
-    return images
-
-
-def make_scenes(count: int, side: int, first_seed: int) -> list[LabelledImage]:
-    """Generate scenes of several ground resolutions for training; cars get a label of their own."""
-    groups = scene_groups(SCENE_CLASSES, car_label=len(SCENE_CLASSES))
-    seeds = range(first_seed, first_seed + count)
-    with ProcessPoolExecutor() as pool:
-        made = pool.map(_scene_with_cars, [side] * count, seeds, chunksize=8)
-        return [LabelledImage(image, labels, groups) for image, labels in tqdm(made, "scenes", count, unit="scene")]
-
-
-def _scene_with_cars(side: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Image and labels of a training scene."""
-    scene = generate_scene((side, side), seed, res_m=demo_resolution(seed))
-    labels = scene.labels.copy()
-    labels[np.isin(scene.instances, scene.instance_ids("car"))] = len(SCENE_CLASSES)
-    return scene.image, labels

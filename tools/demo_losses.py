@@ -1,5 +1,7 @@
 """Losses for training the demo model: semantic maps, presence, and object queries matched to instances.
 
+Semantic maps and instances also learn together, by the score that is made of both.
+
 The set loss follows DETR (Carion et al., 2020) and Mask2Former (Cheng et al., 2022): a one-to-one assignment of queries
 to instances, a focal loss on scores, L1 and generalised IoU on boxes, cross-entropy and dice on masks.
 """
@@ -17,6 +19,7 @@ from torch import Tensor
 from torchvision.ops import generalized_box_iou, generalized_box_iou_loss, sigmoid_focal_loss
 
 from segearth_ov3.sam3.layers import to_corners
+from segearth_ov3.sam3.outputs import Grounding
 
 
 class Targets(NamedTuple):
@@ -96,7 +99,7 @@ def match(scores: Tensor, boxes: Tensor, mask_logits: Tensor, true_boxes: Tensor
 
 
 def instance_loss(
-    score_logits: Tensor, boxes: Tensor, mask_logits: Tensor, targets: Targets, *, gamma: float = 2.0
+    score_logits: Tensor, boxes: Tensor, mask_logits: Tensor, targets: Targets, *, gamma: float = 2.0, rest: float = 1.0
 ) -> Tensor:
     """Set loss of all prompts.
 
@@ -106,6 +109,7 @@ def instance_loss(
         mask_logits: (P, Q, h, w).
         targets: K instances in all; prompts that are absent teach presence only.
         gamma: Exponent of the focal loss of scores.
+        rest: Weight of queries without an instance in the loss of scores.
 
     Returns:
         Scalar.
@@ -125,7 +129,8 @@ def instance_loss(
     query_index = torch.cat(chosen)  # (K,), instances are ordered by prompt
     count = len(query_index)
     asked = targets.present.bool()
-    focal = sigmoid_focal_loss(score_logits[asked], wanted[asked], alpha=0.5, gamma=gamma, reduction="sum") / count
+    focal = sigmoid_focal_loss(score_logits[asked], wanted[asked], alpha=0.5, gamma=gamma)
+    focal = (focal * torch.where(wanted[asked] > 0, 1.0, rest)).sum() / count
 
     found_boxes = boxes[targets.prompt_index, query_index]
     found_masks = mask_logits[targets.prompt_index, query_index]
@@ -138,3 +143,46 @@ def instance_loss(
         + 2 * entropy
         + 2 * dice_loss(found_masks.sigmoid(), targets.masks, valid).mean()
     )
+
+
+def instance_maps(found: Grounding) -> Tensor:
+    """Maps of the instance head (P, h, w), 0 to 1, as in `engine.scores` without the confidence threshold."""
+    presence = found.presence_logits.detach().float().sigmoid()  # learns by its own loss
+    amplitudes = found.score_logits.float().sigmoid() * presence[:, None]  # (P, Q)
+    return (amplitudes[..., None, None] * found.mask_logits.float().sigmoid()).amax(1)
+
+
+def map_loss(maps: Tensor, targets: Targets) -> Tensor:
+    """What `semantic_loss` asks of semantic maps, asked of instance maps (P, h, w)."""
+    return semantic_loss(maps.logit(eps=1e-4), targets)
+
+
+def fused_loss(
+    maps: Tensor, found: Grounding, targets: Targets, owner: Tensor, is_class: Tensor, *, norm: float = torch.inf
+) -> Tensor:
+    """How well the fused scores of the classes tell them apart: cross-entropy of their shares, plus dice.
+
+    The scores are those of `engine.scores` at mask resolution, but for the maximum of both heads there may be a norm:
+    under the maximum itself an instance that does not exceed the semantic map does not learn that it should.
+
+    Args:
+        maps: Instance maps (P, h, w).
+        found: Of the same P prompts, for semantic maps and presence.
+        targets: Of P prompts.
+        owner: Image of each prompt (P,), int64.
+        is_class: Prompts that together name every pixel of their image (P,), bool, at least one.
+        norm: Exponent; infinite gives the maximum.
+
+    Returns:
+        Scalar.
+    """
+    both = torch.stack((maps, found.semantic_logits.float().sigmoid()))[:, is_class]  # (2, P', h, w)
+    presence = found.presence_logits.float().sigmoid()[is_class, None, None]
+    scores = presence * torch.linalg.vector_norm(both + 1e-4, ord=norm, dim=0)
+    owner = owner[is_class]
+    totals = torch.zeros(int(owner.max()) + 1, *scores.shape[1:]).index_add(0, owner, scores)
+    shares = scores / totals[owner]
+    truth, valid = targets.semantic[is_class], targets.valid[is_class]
+    present = targets.present[is_class]
+    entropy = -(truth * shares.log() * valid).sum() / (truth * valid).sum().clamp(min=1)
+    return entropy + (dice_loss(shares, truth, valid) * present).sum() / present.sum().clamp(min=1)

@@ -11,17 +11,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from demo_data import LabelledImage, load_dubai
+from demo_images import LabelledImage, load_dubai
 from safetensors.torch import save_file
 from scipy.stats import rankdata
 from tqdm import tqdm
 
 from segearth_ov3.checkpoints import load_sam3
 from segearth_ov3.checkpoints.sizes import config_metadata
+from segearth_ov3.datasets import SPECS
 from segearth_ov3.demo.scenes import DEMO_RES_RANGE_M, SCENE_CLASSES, demo_resolution, generate_scene
 from segearth_ov3.engine.predictor import VariantPredictor
 from segearth_ov3.engine.scores import FusionSettings
 from segearth_ov3.engine.variants import Variant
+from segearth_ov3.metrics.bootstrap import paired_bootstrap
 from segearth_ov3.metrics.confusion import compute_scores, confusion_matrix
 from segearth_ov3.sam3.model import Sam3
 from segearth_ov3.sam3.preprocess import preprocess
@@ -29,7 +31,7 @@ from segearth_ov3.segmenter import Segmenter
 from segearth_ov3.vocabulary import Vocabulary
 
 UNSEEN_SEED = 1_000_000
-CONFIDENCE_THRESHOLD = 0.3
+CONFIDENCE_THRESHOLD = SPECS["demo"].settings.confidence_threshold
 UNSEEN_SCENES = 50
 SCENE_SIDE = 504
 SCENE_WINDOW = {"window": 336, "stride": 168}
@@ -53,18 +55,24 @@ def unseen_scenes(count: int = UNSEEN_SCENES) -> list[LabelledImage]:
 def measure(
     model: Sam3, images: Sequence[LabelledImage], classes: str, switches: dict[str, dict[str, bool]], **windows: int
 ) -> dict[str, dict[str, Any]]:
-    """mIoU and IoU per class for each setting of the score fusion, in one pass; every pixel is labelled."""
+    """mIoU and IoU per class for each setting of the score fusion, in one pass; every pixel is labelled.
+
+    Settings after the first also say what the first is ahead by, in points of per cent, with a 95 % interval.
+    """
     vocabulary = Vocabulary.from_text(classes, background=None)
     settings = FusionSettings(confidence_threshold=CONFIDENCE_THRESHOLD)
     variants = [Variant(dataclasses.replace(settings, **off)) for off in switches.values()]
     predictor = VariantPredictor(model, vocabulary, variants, **windows)
-    totals = np.zeros((len(variants), len(vocabulary), len(vocabulary)), dtype=np.int64)
-    for image in tqdm(images, leave=False, unit="image"):
-        for total, labels in zip(totals, predictor.labels(image.image).numpy()):
-            total += confusion_matrix(image.labels, labels, len(vocabulary))
-    results = {}
-    for name, scores in zip(switches, map(compute_scores, totals)):
+    counts = np.zeros((len(variants), len(images), len(vocabulary), len(vocabulary)), dtype=np.int64)
+    for index, image in enumerate(tqdm(images, leave=False, unit="image")):
+        for variant, labels in enumerate(predictor.labels(image.image).numpy()):
+            counts[variant, index] = confusion_matrix(image.labels, labels, len(vocabulary))
+    results: dict[str, dict[str, Any]] = {}
+    for name, confusions in zip(switches, counts):
+        scores = compute_scores(confusions.sum(0))
         results[name] = {"mIoU": scores.miou, "IoU": dict(zip(vocabulary.class_names, scores.iou.tolist()))}
+        if len(results) > 1:
+            results[name]["first minus this"] = dataclasses.asdict(paired_bootstrap(confusions, counts[0]))
     return results
 
 
@@ -132,6 +140,7 @@ def model_card(
     """The model card as Markdown, made from the figures."""
     photographs = "; Dubai aerial imagery (Humans in the Loop, CC0 1.0), tiles 1, 2, 5, parts 1-7" if dubai else ""
     low, high = DEMO_RES_RANGE_M
+    frozen = recipe.heads.steps + recipe.fusion.steps
     lines = [
         "# Demo checkpoint",
         "",
@@ -140,7 +149,8 @@ def model_card(
         "",
         f"- Parameters: {parameters / 1e6:.2f} M, {size_mb:.1f} MB in half precision",
         f"- Data: {recipe.scenes} generated scenes of {recipe.scene_side}² pixels at {low} to {high} m{photographs}",
-        f"- Steps: {steps_done}, the first {recipe.classify.steps} without prompts; seed {recipe.seed}",
+        f"- Steps: {steps_done}, the first {recipe.classify.steps} without prompts, "
+        f"the last {frozen} with everything before the decoder frozen; seed {recipe.seed}",
         f"- Recipe: `{json.dumps(dataclasses.asdict(recipe))}`",
         f"- Date: {date.today().isoformat()}. Licence: Apache-2.0, like the toolkit",
         "",
@@ -156,6 +166,10 @@ def model_card(
     for images, name, result in rows:
         per_class = ", ".join(f"{label} {iou:.2f}" for label, iou in result["IoU"].items())
         lines.append(f"| {images} | {name} | {result['mIoU']:.4f} | {per_class} |")
+    lines += ["", "Fused minus the others on the same scenes, 95 % interval of a paired bootstrap over scenes:", ""]
+    for name, result in results["scenes"].items():
+        if gain := result.get("first minus this"):
+            lines.append(f"- {name}: {gain['delta']:+.2f} points of mIoU, {gain['low']:+.2f} to {gain['high']:+.2f}")
     lines += [
         "",
         f"- Presence on generated scenes: area under the ROC curve {results['presence AUC on scenes']:.4f}",

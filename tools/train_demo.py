@@ -1,20 +1,25 @@
 """Train the demo model, SAM 3's structure at a small size, from nothing, on two CPU cores.
 
-    python tools/train_demo.py --work-dir work_dirs/demo                      # about 75 minutes on two idle cores
+    python tools/train_demo.py --work-dir work_dirs/demo                      # about 90 minutes on two idle cores
     python tools/train_demo.py --work-dir work_dirs/demo --dubai DIR          # with the Dubai images (CC0) as well
     python tools/train_demo.py --work-dir work_dirs/demo --evaluate-only      # figures and model card only
+    python tools/train_demo.py --work-dir work_dirs/demo --from-checkpoint FILE    # the last two phases only
 
 With glibc, put MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=99000000000 MALLOC_ARENA_MAX=1 in front: memory that is
 kept instead of given back after every step made a step of the second phase 1.7 s instead of 3.0 s.
 
 The network is `Sam3Config.demo()`: SAM 3's structure, small. It learns from generated scenes, whose labels are exact,
-and, where they are given, from a few real images, in three phases:
+and, where they are given, from a few real images, in five phases:
 
 1. Trunk and neck learn to tell all classes apart at once, by a classifier on the pyramid that is thrown away.
 2. The whole network learns from prompts. Every image comes with a handful: words of classes that are in it, words of
    classes that are not, words that mean nothing, and boxes around one object of a kind. Semantic map, presence and
    object queries learn together (`demo_losses.py`).
 3. The same with more of the rarest class, and with scores that learn to be probabilities.
+4. Decoder, scores and segmentation head alone, everything before them frozen, from prompts for all classes of an image
+   at once. Instances learn to cover their class together, and the score that is fused from both heads learns to tell
+   the classes apart: it asks of either head to be right where the other is wrong, which no other loss does.
+5. The same with the maximum of both heads, as it is used, in place of a smooth one.
 
 Interrupted training goes on from the last state in the work folder. A step depends on the seed and its number only.
 The result is `demo.safetensors` in half precision and the model card `demo.md` beside it.
@@ -25,162 +30,24 @@ from __future__ import annotations
 import dataclasses
 import math
 from pathlib import Path
-from typing import NamedTuple
 from unittest import mock
 
 import click
 import numpy as np
 import torch
 import torch.nn.functional as F
-from demo_data import IGNORE, PHOTOGRAPH_LABELS, SCENE_LABELS, Example, TrainingData, load_dubai, make_scenes
-from demo_losses import instance_loss, join, presence_loss, semantic_loss
+from demo_data import TrainingData
+from demo_images import load_dubai, make_scenes
+from demo_recipe import Phase, Recipe
 from demo_report import write_result
-from torch import Tensor, nn
+from demo_steps import Losses, Probe, answer_prompts, classify, plain_attention
+from torch import nn
 from tqdm import trange
 
+from segearth_ov3.checkpoints import load_sam3
 from segearth_ov3.sam3.build import build_sam3
 from segearth_ov3.sam3.config import Sam3Config
 from segearth_ov3.sam3.model import Sam3
-from segearth_ov3.sam3.outputs import BoxPrompts, TextFeatures
-
-
-@dataclasses.dataclass(frozen=True)
-class Phase:
-    """One part of the training.
-
-    Attributes:
-        steps: Number of steps.
-        batch: Crops per step.
-        rate: Learning rate of vectors, embeddings and convolutions, by Adam.
-        matrix_rate: Learning rate of matrices, by Muon.
-        trunk_factor: Both rates are multiplied by it in trunk and neck.
-        final: Share of the rates that is left at the end.
-        rare_share: Share of scene crops that are taken around a swimming pool, the rarest class.
-        gamma: Exponent of the focal loss of scores; 0 gives scores that are probabilities.
-    """
-
-    steps: int
-    batch: int
-    rate: float
-    matrix_rate: float
-    trunk_factor: float
-    final: float
-    rare_share: float = 0.0
-    gamma: float = 2.0
-
-
-@dataclasses.dataclass(frozen=True)
-class Recipe:
-    """Numbers of the training; the defaults made the packaged model."""
-
-    classify: Phase = Phase(steps=2600, batch=8, rate=2e-3, matrix_rate=6e-3, trunk_factor=1.0, final=0.1)
-    prompt: Phase = Phase(steps=1300, batch=6, rate=1.5e-3, matrix_rate=3e-3, trunk_factor=0.4, final=0.01)
-    polish: Phase = Phase(
-        steps=550, batch=6, rate=1e-3, matrix_rate=2e-3, trunk_factor=0.4, final=0.01, rare_share=0.4, gamma=0.0
-    )
-    weight_decay: float = 0.05
-    warmup: int = 60
-    average_decay: float = 0.998
-    scenes: int = 900
-    scene_side: int = 768
-    seed: int = 0
-
-    @property
-    def steps(self) -> int:
-        """Steps of all phases."""
-        return self.classify.steps + self.prompt.steps + self.polish.steps
-
-    def phase(self, step: int) -> tuple[Phase, int]:
-        """The phase of a step, and the steps already taken in it."""
-        for phase in (self.classify, self.prompt):
-            if step < phase.steps:
-                return phase, step
-            step -= phase.steps
-        return self.polish, step
-
-
-class Losses(NamedTuple):
-    """Losses of one step, for the progress bar."""
-
-    semantic: Tensor
-    presence: Tensor
-    instance: Tensor
-    probe: Tensor
-
-    @property
-    def total(self) -> Tensor:
-        """What is minimised."""
-        return 3 * self.semantic + self.presence + 0.5 * self.instance + self.probe
-
-
-class Probe(nn.Module):
-    """Classifies the pyramid's pixels without prompts; teaches trunk and neck directly, and is thrown away."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.fine, self.coarse = (nn.Conv2d(dim, SCENE_LABELS + PHOTOGRAPH_LABELS, 1) for _ in range(2))
-
-    def forward(self, levels: tuple[Tensor, Tensor, Tensor], classes: Tensor) -> Tensor:
-        """Cross-entropy of the finest and the coarsest level against classes (B, 4g, 4g)."""
-        coarse = F.interpolate(self.coarse(levels[2].float()), scale_factor=4, mode="bilinear")
-        logits = (self.fine(levels[0].float()), coarse)
-        return sum(F.cross_entropy(each.float(), classes, ignore_index=IGNORE) for each in logits)
-
-
-def encode_ids(model: Sam3, ids: Tensor, dtype: torch.dtype) -> TextFeatures:
-    """Encode every distinct row of token ids once: (N, L) to the features of N prompts."""
-    distinct, position = ids.unique(dim=0, return_inverse=True)
-    features = model.backbone.language_backbone(distinct, dtype)
-    return features.select(position)
-
-
-def plain_attention(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attn_mask: Tensor | None = None,
-    dropout_p: float = 0.0,
-    is_causal: bool = False,
-) -> Tensor:
-    """Attention as two products, (..., n, D) to (..., n, D): on CPUs its gradient is quicker than the fused one's."""
-    assert dropout_p == 0 and not is_causal  # noqa: PT018 - the network uses neither
-    products = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
-    if attn_mask is not None:
-        is_filter = attn_mask.dtype == torch.bool
-        products = products.masked_fill(~attn_mask, -torch.inf) if is_filter else products + attn_mask
-    return products.softmax(-1).to(value.dtype) @ value
-
-
-def classify(model: Sam3, probe: Probe, pixels: Tensor, classes: Tensor) -> Losses:
-    """Losses of the first phase: trunk and neck only."""
-    nothing = torch.zeros(())
-    return Losses(nothing, nothing, nothing, probe(model.encode_pyramid(model.encode_trunk(pixels)), classes))
-
-
-def answer_prompts(model: Sam3, probe: Probe, examples: list[Example], gamma: float) -> Losses:
-    """Losses of the later phases; all pairs of image and prompt go through the network together."""
-    trunk = model.encode_trunk(torch.cat([example.pixels for example in examples]))
-    levels = model.encode_pyramid(trunk)
-    image_features = model.prepare(trunk, levels)
-    text = encode_ids(model, torch.cat([example.ids for example in examples]), torch.float32)
-    counts = [len(example.ids) for example in examples]
-    owner = torch.arange(len(examples)).repeat_interleave(torch.tensor(counts))
-    image = image_features.select(owner)
-    boxes = BoxPrompts(*(torch.cat(field) for field in zip(*(example.boxes for example in examples))))
-    prompt = model.prompt(image, text, boxes)
-    memory = model.fuse(image, prompt)
-    detection = model.detect(memory, prompt)
-    keep = torch.ones_like(detection.score_logits, dtype=torch.bool)
-    masks = model.segment(memory, detection, prompt, image, keep)
-    targets = join([example.targets for example in examples])
-    return Losses(
-        semantic_loss(masks.semantic_logits, targets),
-        presence_loss(detection.presence_logits, targets),
-        instance_loss(
-            detection.score_logits, detection.boxes, masks.mask_logits.unflatten(0, keep.shape), targets, gamma=gamma
-        ),
-        probe(levels, torch.cat([example.classes for example in examples])),
-    )
 
 
 def rate_factor(phase: Phase, done: int, warmup: int) -> float:
@@ -217,15 +84,18 @@ def make_optimizers(model: nn.ModuleList, weight_decay: float) -> list[torch.opt
 class Training:
     """Model, running average of its weights and optimiser, saved and resumed as one."""
 
-    def __init__(self, recipe: Recipe, folder: Path) -> None:
+    def __init__(self, recipe: Recipe, folder: Path, checkpoint: str | None = None) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe = recipe
         self.path = folder / "state.pt"
         self.model = build_sam3(Sam3Config.demo()).train()
         self.average = {key: value.clone() for key, value in self.model.state_dict().items()}
         self.probe = Probe(self.model.config.dim)
-        self.optimizers = make_optimizers(nn.ModuleList([self.model, self.probe]), recipe.weight_decay)
+        self.optimizers = self._new_optimizers()
         self.step = 0
+        if checkpoint is not None and not self.path.exists():
+            self.average = {key: value.float() for key, value in load_sam3(checkpoint).state_dict().items()}
+            self.step = recipe.steps_before_heads
         if self.path.exists():
             state = torch.load(self.path, weights_only=True)
             self.model.load_state_dict(state["model"])
@@ -251,14 +121,20 @@ class Training:
     def advance(self, data: TrainingData) -> Losses:
         """One step."""
         phase, done = self.recipe.phase(self.step)
+        if phase.from_average and done == 0:
+            self.model.load_state_dict(self.average)
+            self.optimizers = self._new_optimizers()
+        for name, parameter in self.model.named_parameters():
+            parameter.requires_grad_(name.startswith(phase.parts))
         rng = np.random.default_rng([self.recipe.seed, self.step])
         with torch.autocast("cpu", dtype=torch.bfloat16):
             if phase is self.recipe.classify:
                 pairs = [data.crop(rng) for _ in range(phase.batch)]
                 losses = classify(self.model, self.probe, *(torch.cat(field) for field in zip(*pairs)))
             else:
-                examples = [data.example(rng, phase.rare_share) for _ in range(phase.batch)]
-                losses = answer_prompts(self.model, self.probe, examples, phase.gamma)
+                draws = [(phase.rare_share, phase.all_classes)] * phase.batch
+                examples = [data.example(rng, share, all_classes=every) for share, every in draws]
+                losses = answer_prompts(self.model, self.probe, examples, phase)
         self._set_rates(phase, rate_factor(phase, done, self.recipe.warmup))
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
@@ -267,11 +143,15 @@ class Training:
         for optimizer in self.optimizers:
             optimizer.step()
         self.step += 1
-        decay = min(self.recipe.average_decay, self.step / (self.step + 10))
+        averaged = done + 1 if phase.from_average else self.step
+        decay = min(self.recipe.average_decay, averaged / (averaged + 10))
         with torch.no_grad():
             for key, value in self.model.state_dict().items():
                 self.average[key].lerp_(value, 1 - decay)
         return losses
+
+    def _new_optimizers(self) -> list[torch.optim.Optimizer]:
+        return make_optimizers(nn.ModuleList([self.model, self.probe]), self.recipe.weight_decay)
 
     def _set_rates(self, phase: Phase, factor: float) -> None:
         for optimizer, rate in zip(self.optimizers, (phase.matrix_rate, phase.rate)):
@@ -313,6 +193,11 @@ def train(training: Training, data: TrainingData, save_every: int = 100) -> None
 @click.option("--classify-steps", type=click.IntRange(0), default=Recipe.classify.steps, show_default=True)
 @click.option("--prompt-steps", type=click.IntRange(0), default=Recipe.prompt.steps, show_default=True)
 @click.option("--polish-steps", type=click.IntRange(0), default=Recipe.polish.steps, show_default=True)
+@click.option("--head-steps", type=click.IntRange(0), default=Recipe.heads.steps, show_default=True)
+@click.option("--fusion-steps", type=click.IntRange(0), default=Recipe.fusion.steps, show_default=True)
+@click.option(
+    "--from-checkpoint", metavar="FILE", help="Begin with the fourth phase, from this; no matter once it has begun."
+)
 @click.option("--scenes", type=click.IntRange(1), default=Recipe.scenes, show_default=True, help="Training scenes.")
 @click.option("--remark", help="A sentence for the model card.")
 @click.option("--evaluate-only", is_flag=True, help="No training: figures and model card of the saved state.")
@@ -322,6 +207,9 @@ def main(
     classify_steps: int,
     prompt_steps: int,
     polish_steps: int,
+    head_steps: int,
+    fusion_steps: int,
+    from_checkpoint: str | None,
     scenes: int,
     remark: str | None,
     evaluate_only: bool,
@@ -331,10 +219,12 @@ def main(
         "classify": dataclasses.replace(Recipe.classify, steps=classify_steps),
         "prompt": dataclasses.replace(Recipe.prompt, steps=prompt_steps),
         "polish": dataclasses.replace(Recipe.polish, steps=polish_steps),
+        "heads": dataclasses.replace(Recipe.heads, steps=head_steps),
+        "fusion": dataclasses.replace(Recipe.fusion, steps=fusion_steps),
     }
     recipe = Recipe(**phases, scenes=scenes)
     work_dir.mkdir(parents=True, exist_ok=True)
-    training = Training(recipe, work_dir)
+    training = Training(recipe, work_dir, from_checkpoint)
     if not evaluate_only:
         config = training.model.config
         photographs = load_dubai(dubai, parts={1: range(1, 8), 2: range(1, 8), 5: range(1, 8)}) if dubai else []

@@ -16,6 +16,9 @@ from segearth_ov3.checkpoints import inspect_checkpoint, load_sam3
 from segearth_ov3.checkpoints.load import open_checkpoint
 from segearth_ov3.cli.main import main
 from segearth_ov3.demo.scenes import SCENE_CLASSES, Scene, demo_resolution, generate_scene, write_scene
+from segearth_ov3.engine.predictor import VariantPredictor
+from segearth_ov3.engine.scores import FusionSettings
+from segearth_ov3.engine.variants import Variant
 from segearth_ov3.metrics.confusion import compute_scores, confusion_matrix
 from segearth_ov3.sam3.config import Sam3Config
 from segearth_ov3.sam3.model import Sam3
@@ -41,7 +44,7 @@ def scenes() -> list[Scene]:
 def labels_of(model: Sam3, classes: str, **settings: object) -> Callable[[Scene], np.ndarray]:
     """A function from scene to labels, every pixel labelled unless said otherwise."""
     vocabulary = Vocabulary.from_text(classes, background=settings.pop("background", None))  # type: ignore[arg-type]
-    segmenter = Segmenter(model, vocabulary, **{"confidence_threshold": 0.3, **settings})  # type: ignore[arg-type]
+    segmenter = Segmenter(model, vocabulary, **settings)  # type: ignore[arg-type]
     return lambda scene: segmenter.predict_labels(scene.image).numpy()
 
 
@@ -61,11 +64,21 @@ def test_unseen_scenes_are_segmented(model: Sam3, scenes: list[Scene]) -> None:
     assert miou([predict(scene) for scene in scenes], scenes) > MIOU_FLOOR
 
 
+def test_fused_scores_beat_both_heads_alone(model: Sam3, scenes: list[Scene]) -> None:
+    switches: tuple[dict[str, bool], ...] = ({}, {"use_instance": False}, {"use_semantic": False})
+    variants = [Variant(FusionSettings(**switch)) for switch in switches]
+    predictor = VariantPredictor(model, Vocabulary.from_lines(SCENE_CLASSES, background=None), variants)
+    labels = torch.stack([predictor.labels(scene.image) for scene in scenes], dim=1).numpy()  # (3, N, H0, W0)
+    fused, semantic, instance = (miou(list(maps), scenes) for maps in labels)
+    assert fused > semantic
+    assert fused > instance
+
+
 def test_segment_command_maps_a_generated_geotiff(tmp_path: Path) -> None:
     scene = generate_scene((336, 336), UNSEEN_SEEDS[0], res_m=demo_resolution(UNSEEN_SEEDS[0]))
     write_scene(scene, tmp_path / "scene.tif", tmp_path / "truth.tif")
     arguments = ["segment", str(tmp_path / "scene.tif"), str(tmp_path / "classes.tif"), "--checkpoint", "demo"]
-    options = ["--classes", ";".join(SCENE_CLASSES), "--background", "none", "--confidence-threshold", "0.3"]
+    options = ["--classes", ";".join(SCENE_CLASSES), "--background", "none"]
     result = CliRunner().invoke(main, arguments + options)
     assert (result.exit_code, result.exception) == (0, None)
     with rasterio.open(tmp_path / "classes.tif") as classes, rasterio.open(tmp_path / "scene.tif") as source:
@@ -78,7 +91,7 @@ def test_demo_command_writes_everything(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["demo", "--out", str(tmp_path / "new"), "--size", "336", "--quiet"])
     assert (result.exit_code, result.exception) == (0, None)
     names = {path.name for path in (tmp_path / "new").iterdir()}
-    assert names == {"scene.tif", "truth.tif", "classes.tif", "overlay.png"}
+    assert names == {"scene.tif", "truth.tif", "classes.tif", "classes.qml", "overlay.png"}
     assert all(name in result.stdout for name in SCENE_CLASSES)
     with rasterio.open(tmp_path / "new" / "classes.tif") as classes, rasterio.open(tmp_path / "new" / "truth.tif") as t:
         expected = compute_scores(confusion_matrix(t.read(1), classes.read(1), len(SCENE_CLASSES))).miou
@@ -141,7 +154,7 @@ def test_presence_tells_present_from_absent_classes(model: Sam3, scenes: list[Sc
 
 
 def test_word_that_was_never_trained_comes_out_mostly_empty(model: Sam3, scenes: list[Scene]) -> None:
-    segmenter = Segmenter(model, Vocabulary.from_text("runway", background=None), confidence_threshold=0.3)
+    segmenter = Segmenter(model, Vocabulary.from_text("runway", background=None))
     assert np.mean([(segmenter(scene.image).scores >= 0.5).float().mean() for scene in scenes]) < 0.05
 
 
