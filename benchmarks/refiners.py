@@ -16,35 +16,25 @@ take the longer the more alike neighbours are. Every setting has a process of it
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import json
 import multiprocessing
-import platform
-import resource
 import statistics
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
 import torch
+from harness import PRESETS, peak, random_network, result_json, spread, start_peak, timed, write_result
 from torch import Tensor
 from torch.nn import functional
 
-from segearth_ov3.atomic import complete_or_absent
 from segearth_ov3.cli.options import DTYPES, DeviceType, resolve_device, resolve_dtype
 from segearth_ov3.errors import SegEarthError
-from segearth_ov3.metrics.report import checkout_commit, package_versions
 from segearth_ov3.refiners import RefinerContext, build_refiners
-from segearth_ov3.sam3.build import build_sam3
 from segearth_ov3.sam3.config import Sam3Config
-from segearth_ov3.sam3.model import Sam3, set_compute_dtype
-from segearth_ov3.sam3.random_weights import deterministic_tensor
 
 SCHEMA = "segearth-ov3/refiner-costs/1"
-PRESETS = {"base": Sam3Config.base, "demo": Sam3Config.demo, "tiny": Sam3Config.tiny}
 PLACES = ("trunk", "memory")
 FORWARD = "forward pass"
 DEFAULT_REFINERS = (
@@ -89,12 +79,12 @@ class Configuration:
 
 
 class Row(NamedTuple):
-    """One setting: seconds of every repetition, and bytes at the peak beyond what was there before."""
+    """One setting: seconds of every repetition, and bytes at the peak beyond what was there before, if known."""
 
     place: str
     name: str
     seconds: list[float]
-    peak_bytes: int
+    peak_bytes: int | None
 
     @property
     def median(self) -> float:
@@ -121,18 +111,11 @@ def random_tokens(configuration: Configuration, place: str) -> list[Tensor]:
     return found
 
 
-def random_model(configuration: Configuration) -> Sam3:
-    model = build_sam3(configuration.sizes, "meta")
-    shapes = {key: tuple(value.shape) for key, value in model.state_dict().items()}
-    weights = {key: torch.from_numpy(deterministic_tensor(key, shape)) for key, shape in shapes.items()}
-    model.load_state_dict(weights, assign=True)
-    dtype = resolve_dtype(configuration.dtype, configuration.device)
-    return set_compute_dtype(model, dtype).eval().requires_grad_(False).to(configuration.device)
-
-
 def forward_pass(configuration: Configuration, place: str) -> Callable[[], object]:
     """The part of the network that a refiner at a place stands in."""
-    model, pixels = random_model(configuration), random_pixels(configuration).to(configuration.device)
+    dtype = resolve_dtype(configuration.dtype, configuration.device)
+    model = random_network(configuration.sizes, dtype, configuration.device)
+    pixels = random_pixels(configuration).to(configuration.device)
     if place == "trunk":
         return lambda: model.encode_trunk(pixels)
     image = model.encode_image(pixels)
@@ -169,33 +152,8 @@ def measure(configuration: Configuration, place: str, name: str) -> Row:
     make = forward_pass if name == FORWARD else lambda *args: refiner_pass(*args, name)
     work = make(configuration, place)
     before = start_peak(configuration.device)
-    seconds = []
-    for _ in range(configuration.warmup + configuration.repeats):
-        start = time.perf_counter()
-        work()
-        synchronize(configuration.device)
-        seconds.append(time.perf_counter() - start)
+    seconds = [timed(work, configuration.device) for _ in range(configuration.warmup + configuration.repeats)]
     return Row(place, name, seconds[configuration.warmup :], peak(configuration.device) - before)
-
-
-def synchronize(device: str) -> None:
-    if torch.device(device).type != "cpu":
-        getattr(torch, torch.device(device).type).synchronize()
-
-
-def start_peak(device: str) -> int:
-    """Bytes in use now; what is used later counts from here."""
-    synchronize(device)
-    if torch.device(device).type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-    return peak(device)
-
-
-def peak(device: str) -> int:
-    """Largest number of bytes in use so far: allocated on a GPU, else resident in this process."""
-    if torch.device(device).type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def measure_all(configuration: Configuration, refiners: tuple[str, ...]) -> list[Row]:
@@ -210,32 +168,22 @@ def measure_all(configuration: Configuration, refiners: tuple[str, ...]) -> list
 
 
 def as_json(configuration: Configuration, rows: list[Row]) -> str:
-    device = torch.device(configuration.device)
-    hardware = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     forwards = {row.place: row.median for row in rows if row.name == FORWARD}
     fields = {
-        "schema": SCHEMA,
         "configuration": dataclasses.asdict(configuration),
-        "device": f"{configuration.device} ({hardware})",
         "dtype": str(resolve_dtype(configuration.dtype, configuration.device)).removeprefix("torch."),
         "rows": [
             {
                 "place": row.place,
                 "name": row.name,
-                "median_s": row.median,
-                "min_s": min(row.seconds),
-                "max_s": max(row.seconds),
+                **spread(row.seconds),
                 "share_of_forward": row.median / forwards[row.place],
                 "peak_bytes": row.peak_bytes,
-                "seconds": row.seconds,
             }
             for row in rows
         ],
-        "versions": package_versions(),
-        "commit": checkout_commit(Path(__file__).resolve().parents[1]),
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
     }
-    return json.dumps(fields, indent=2) + "\n"
+    return result_json(SCHEMA, configuration.device, fields)
 
 
 def as_markdown(result: dict[str, Any]) -> str:
@@ -247,7 +195,8 @@ def as_markdown(result: dict[str, Any]) -> str:
     ]
     for row in result["rows"]:
         median, low, high = (f"{1000 * row[key]:.2f}" for key in ("median_s", "min_s", "max_s"))
-        share, peak_mib = f"{100 * row['share_of_forward']:.2f} %", f"{row['peak_bytes'] / 2**20:.0f}"
+        share = f"{100 * row['share_of_forward']:.2f} %"
+        peak_mib = "–" if row["peak_bytes"] is None else f"{row['peak_bytes'] / 2**20:.0f}"
         lines.append(f"| {row['place']} | {row['name']} | {median} | {low} – {high} | {share} | {peak_mib} |")
     lines.append(
         f"\n{setup['config']} network, {setup['prompts']} prompts in chunks of at most {setup['prompt_chunk']}, "
@@ -287,9 +236,7 @@ def main(refiners: tuple[str, ...], out: Path | None, **options: Any) -> None:
         build_refiners(refiners)
         configuration = Configuration(**{**options, "device": resolve_device(options["device"])})
         text = as_json(configuration, measure_all(configuration, refiners))
-        if out is not None:
-            with complete_or_absent(out) as partial:
-                partial.write_text(text, encoding="utf-8")
+        write_result(text, out)
     except (SegEarthError, OSError) as error:
         raise click.ClickException(str(error)) from error
     click.echo(as_markdown(json.loads(text)))
