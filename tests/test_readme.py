@@ -24,13 +24,13 @@ def test_python_example_prints_what_the_readme_says(
     monkeypatch.chdir(tmp_path)
     model = load_tiny()
     save_file(dict(model.state_dict()), "sam3.pt", metadata=config_metadata(model.config))
-    profile = {"driver": "GTiff", "dtype": "uint8", "count": 3, "height": 1000, "width": 1000, "crs": "EPSG:25832"}
-    with rasterio.open("scene.tif", "w", transform=Affine(0.5, 0, 346000, 0, -0.5, 5648000), **profile) as scene:
-        scene.write(np.full((3, 1000, 1000), 90, dtype=np.uint8))
+    profile = {"driver": "GTiff", "dtype": "uint8", "count": 3, "height": 100, "width": 100, "crs": "EPSG:25832"}
+    with rasterio.open("scene.tif", "w", transform=Affine(5, 0, 346000, 0, -5, 5648000), **profile) as scene:
+        scene.write(np.full((3, 100, 100), 90, dtype=np.uint8))
     exec(code, {})
     assert capsys.readouterr().out == output
     with rasterio.open("classes.tif") as classes:
-        assert (classes.crs.to_epsg(), classes.transform.a) == (25832, 0.5)
+        assert (classes.crs.to_epsg(), classes.transform.a) == (25832, 5)
 
 
 @pytest.mark.parametrize("target", re.findall(r"\]\(([^)#]+)\)", README.read_text(encoding="utf-8")))

@@ -55,6 +55,10 @@ class CountingEncoder(ClipEncoder):
         self.visual.conv1.register_forward_hook(self._count_images)
         self.model.token_embedding.register_forward_hook(self._count_prompts)
 
+    def forget_prompts(self) -> None:
+        """Read them anew."""
+        self._texts.clear()
+
     def _refuse(self, *_: Any) -> None:
         raise AssertionError("the whole model is never called")
 
