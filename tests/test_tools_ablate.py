@@ -381,7 +381,7 @@ def test_records_of_other_variants_are_refused_and_kept(tool, folder):
 @pytest.mark.parametrize(
     ("option", "different"),
     [
-        ("model.prompt_chunk=3", "configuration.prompt_chunk (8 there, 3 here)"),
+        ("model.prompt_chunk=3", "configuration.prompt_chunk (None there, 3 here)"),
         ("test_dataloader.dataset.indices=2", "data.indices (None there, 2 here)"),
     ],
 )
