@@ -11,6 +11,7 @@ in the order of the dataset, so that the result depends neither on the number of
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import os
 import platform
@@ -117,6 +118,17 @@ class NetworkCache:
         return self._network
 
 
+def _subset(dataset: BaseSegDataset, indices: Sequence[int]) -> BaseSegDataset:
+    """A part of a dataset, which stays as it is.
+
+    mmengine's own `get_subset` remembers objects of earlier calls by their addresses, so that in a process that
+    evaluates several sets a transform may come back as another set.
+    """
+    part = copy.copy(dataset)
+    part.get_subset_(indices)  # replaces the list of images, and changes nothing in it
+    return part
+
+
 def evaluate(config: Config, checked: CheckedSet, outputs: Outputs, networks: NetworkCache | None = None) -> Report:
     """Evaluate one configuration and write its results.
 
@@ -140,7 +152,7 @@ def evaluate(config: Config, checked: CheckedSet, outputs: Outputs, networks: Ne
     missing = [index for index, name in enumerate(names) if name not in done]
     if missing:
         hooks = [*outputs.hooks(), RecordHook(records), ProgressHook(config.get("dataset_name"), len(done))]
-        together(lambda: _run_loop(config, outputs, segmentor, checked.dataset.get_subset(missing), hooks))
+        together(lambda: _run_loop(config, outputs, segmentor, _subset(checked.dataset, missing), hooks))
     parts = all_gather_object([record for name, record in records.records.items() if name not in done])
 
     def finish() -> Report:

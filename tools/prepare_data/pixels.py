@@ -27,6 +27,8 @@ Pixels = NDArray[np.uint8]
 LabelReader = Callable[[Path, "Notes"], Pixels]
 Rgb = tuple[int, int, int]
 
+_OPENING = threading.Lock()
+
 UNDOCUMENTED = "pixels of undocumented colours became class 0"
 
 
@@ -65,7 +67,7 @@ def read_size(path: Path) -> tuple[int, int]:
     except (OSError, UnidentifiedImageError):  # such as four bands, which Pillow does not open
         pass
     try:
-        with without_georeference_warning(), rasterio.open(path) as raster:
+        with _open_raster(path) as raster:
             return raster.width, raster.height
     except rasterio.errors.RasterioError as error:
         raise _unreadable(path, error) from error
@@ -78,10 +80,16 @@ def read_bands(path: Path) -> NDArray:
         DatasetError: It cannot be read.
     """
     try:
-        with without_georeference_warning(), rasterio.open(path) as raster:
+        with _open_raster(path) as raster:
             return raster.read()
     except rasterio.errors.RasterioError as error:
         raise _unreadable(path, error) from error
+
+
+def _open_raster(path: Path) -> rasterio.DatasetReader:
+    """Open a raster whether it has a place or not; one thread at a time, as filters of warnings belong to all."""
+    with _OPENING, without_georeference_warning():
+        return rasterio.open(path)
 
 
 def read_indices(path: Path, notes: Notes | None = None) -> Pixels:
