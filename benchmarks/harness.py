@@ -1,4 +1,4 @@
-"""What the benchmarks share: deterministic network, clocks, peak memory, result files, tables in pages.
+"""What the benchmarks share: deterministic network, clocks, peak memory, result files, tables.
 
 Weights are deterministic and untrained, which changes no time: presence comes out near one half for every prompt.
 """
@@ -24,7 +24,6 @@ import click
 import torch
 
 from segearth_ov3.atomic import complete_or_absent
-from segearth_ov3.errors import OptionError
 from segearth_ov3.metrics.report import checkout_commit, package_versions
 from segearth_ov3.sam3.build import build_sam3
 from segearth_ov3.sam3.config import Sam3Config
@@ -123,24 +122,6 @@ def write_result(text: str, out: Path | None) -> None:
     if out is not None:
         with complete_or_absent(out) as partial:
             partial.write_text(text, encoding="utf-8")
-
-
-def write_table(table: str, page: Path | None, name: str) -> None:
-    """Put a generated table into a page, between the markers `<!-- NAME -->` and `<!-- /NAME -->`.
-
-    Raises:
-        OptionError: The page has no such markers.
-    """
-    if page is None:
-        return
-    text = page.read_text(encoding="utf-8")
-    begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
-    head, found_begin, rest = text.partition(begin)
-    _, found_end, tail = rest.partition(end)
-    if not (found_begin and found_end):
-        raise OptionError(f"expected the markers {begin.strip()!r} and {end!r} in {page}, in this order; add them")
-    with complete_or_absent(page) as partial:
-        partial.write_text(f"{head}{begin}{table}\n{end}{tail}", encoding="utf-8")
 
 
 def markdown(columns: Mapping[str, str], rows: list[list[str]]) -> str:

@@ -1,6 +1,7 @@
 """Where the time of an image goes: by stage against its floor, over prompts, windows and refiners, and by measure.
 
-    python benchmarks/scaling.py --device cuda --dtype bfloat16 --ablate --out scaling.json --page docs/speed.md
+    python benchmarks/scaling.py --device cuda --dtype bfloat16 --ablate --out scaling.json
+    python benchmarks/scaling.py --device cpu --ablate | python tools/fill_table.py docs/speed.md scaling-cpu -
     python benchmarks/scaling.py --device cpu --prompts 1,11 --windows 1 --repeats 2 --ablate
     python benchmarks/scaling.py --config tiny --ablate                              # a try, in seconds
 
@@ -31,7 +32,6 @@ from harness import (
     timed,
     whole_numbers,
     write_result,
-    write_table,
 )
 from measures import measure_all
 from peers import background_vocabulary, prompt_words
@@ -218,12 +218,7 @@ def as_markdown(result: dict[str, Any]) -> str:
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--ablate", is_flag=True, help="Also say what single measures bring.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Also write the result as JSON.")
-@click.option(
-    "--page",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Also put the tables into this page, between <!-- scaling-DEVICE-DTYPE --> and its end marker.",
-)
-def main(out: Path | None, page: Path | None, **options: Any) -> None:
+def main(out: Path | None, **options: Any) -> None:
     """Time stages, whole calls and single measures, and print tables.
 
     \b
@@ -238,11 +233,9 @@ def main(out: Path | None, page: Path | None, **options: Any) -> None:
         fields = {"configuration": dataclasses.asdict(configuration), **measure(configuration)}
         text = result_json(SCHEMA, device, fields)
         write_result(text, out)
-        table = as_markdown(json.loads(text))
-        write_table(table, page, f"scaling-{torch.device(device).type}-{dtype}")
     except (SegEarthError, OSError) as error:
         raise click.ClickException(str(error)) from error
-    click.echo(table)
+    click.echo(as_markdown(json.loads(text)))
 
 
 if __name__ == "__main__":

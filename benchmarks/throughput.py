@@ -1,7 +1,8 @@
 """How long an image takes from pixels to labels: ours beside `transformers` and PyPI's `sam3`, in one run.
 
-    python benchmarks/throughput.py --device cuda --out throughput.json --page docs/speed.md
+    python benchmarks/throughput.py --device cuda --out throughput.json
     python benchmarks/throughput.py --device cpu --prompts 11 --repeats 3 --time-limit 3600 --out throughput-cpu.json
+    python benchmarks/throughput.py --device cpu | python tools/fill_table.py docs/speed.md throughput-cpu -
     python benchmarks/throughput.py --config tiny --prompts 1,6                     # a try, in seconds
 
 All get the same deterministic weights, the same image of the network's size, the text encoded beforehand, and give
@@ -27,7 +28,7 @@ import click
 import numpy as np
 import torch
 from comparison import OURS, Clock, Group
-from harness import PRESETS, markdown, random_network, result_json, whole_numbers, write_result, write_table
+from harness import PRESETS, markdown, random_network, result_json, whole_numbers, write_result
 from peers import BATCH, Task, build_transformers, prompt_words
 
 from segearth_ov3.cli.options import DTYPES, DeviceType, resolve_device, resolve_dtype
@@ -106,13 +107,22 @@ def measure_all(configuration: Configuration) -> list[dict[str, Any]]:
     return rows
 
 
-def times_ours(rows: Sequence[dict[str, Any]], row: dict[str, Any]) -> str:
-    """How many times the time of ours, of the same group, a row took."""
-    group = [each for each in rows if all(each[key] == row[key] for key in ("dtype", "prompts", "absent_share"))]
-    ours = next((each for each in group if each["system"] == OURS), {})
-    if row["system"] == OURS or "median_s" not in row or "median_s" not in ours:
+def times_ours(rows: Sequence[dict[str, Any]], row: dict[str, Any], dtype: str) -> str:
+    """How many times the time of ours in a dtype, at the same task, a row took; empty for ours itself."""
+    ours = next(
+        (
+            each["median_s"]
+            for each in rows
+            if each["system"] == OURS
+            and each["dtype"] == dtype
+            and all(each[key] == row[key] for key in ("prompts", "absent_share"))
+            and "median_s" in each
+        ),
+        None,
+    )
+    if ours is None or (row["system"], row["dtype"]) == (OURS, dtype):
         return ""
-    return f"{row['median_s'] / ours['median_s']:.2f}×"
+    return f"{row['median_s'] / ours:.2f}×"
 
 
 def agreement_cells(row: dict[str, Any]) -> list[str]:
@@ -134,6 +144,7 @@ def as_markdown(result: dict[str, Any]) -> str:
         "Median, s": "right",
         "Spread, s": "right",
         "Of ours": "right",
+        "Of ours in bf16": "right",
         "Peak, MiB": "right",
         "Δ presence": "right",
         "Δ scores": "right",
@@ -145,11 +156,12 @@ def as_markdown(result: dict[str, Any]) -> str:
         for row in (each for each in result["rows"] if each["absent_share"] == share):
             head = [row["dtype"], str(row["prompts"]), row["system"]]
             if "skipped" in row:
-                cells.append([*head, row["skipped"], *[""] * 6])
+                cells.append([*head, row["skipped"], *[""] * 7])
                 continue
             times = [f"{row['median_s']:.3f}", f"{row['min_s']:.3f} – {row['max_s']:.3f}"]
             memory = f"{row['peak_bytes'] / 2**20:.0f}"
-            cells.append([*head, *times, times_ours(result["rows"], row), memory, *agreement_cells(row)])
+            ratios = [times_ours(result["rows"], row, dtype) for dtype in (row["dtype"], "bfloat16")]
+            cells.append([*head, *times, *ratios, memory, *agreement_cells(row)])
         title = "All prompts present" if share == 0 else f"{share:.0%} of the prompts absent"
         parts.append(f"{title}:\n\n{markdown(columns, cells)}")
     setup = result["configuration"]
@@ -183,12 +195,7 @@ def dtype_names(ctx: click.Context, param: click.Parameter, value: str) -> tuple
 @click.option("--time-limit", "time_limit_s", type=click.FloatRange(0), default=420.0, show_default=True, metavar="S")
 @click.option("--absent/--no-absent", default=True, show_default=True, help="Rows with prompts below the bound.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Also write the result as JSON.")
-@click.option(
-    "--page",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Also put the tables into this page, between <!-- throughput-DEVICE --> and <!-- /throughput-DEVICE -->.",
-)
-def main(out: Path | None, page: Path | None, **options: Any) -> None:
+def main(out: Path | None, **options: Any) -> None:
     """Time an image from pixels to labels beside the peers, and print tables.
 
     \b
@@ -202,11 +209,9 @@ def main(out: Path | None, page: Path | None, **options: Any) -> None:
             SCHEMA, configuration.device, {"configuration": dataclasses.asdict(configuration), "rows": rows}
         )
         write_result(text, out)
-        table = as_markdown(json.loads(text))
-        write_table(table, page, f"throughput-{torch.device(configuration.device).type}")
     except (SegEarthError, OSError) as error:
         raise click.ClickException(str(error)) from error
-    click.echo(table)
+    click.echo(as_markdown(json.loads(text)))
 
 
 if __name__ == "__main__":

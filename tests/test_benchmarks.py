@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-MARKERS = "before\n<!-- {0} -->\nold\n<!-- /{0} -->\nafter\n"
 
 
 def run(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -19,21 +18,15 @@ def run(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
 
 
-def page_with_markers(folder: Path, name: str) -> Path:
-    page = folder / "speed.md"
-    page.write_text(MARKERS.format(name), encoding="utf-8")
-    return page
-
-
 @pytest.fixture(scope="module")
 def throughput(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str]:
     pytest.importorskip("transformers", reason="the peer is the optional extra 'bench'")
     folder = tmp_path_factory.mktemp("throughput")
-    page, out = page_with_markers(folder, "throughput-cpu"), folder / "result.json"
+    out = folder / "result.json"
     arguments = ("--prompts", "1,4", "--repeats", "1", "--warmup", "1", "--threads", "1")
-    done = run("throughput.py", *arguments, "--out", str(out), "--page", str(page))
+    done = run("throughput.py", *arguments, "--out", str(out))
     assert done.returncode == 0, done.stderr
-    return json.loads(out.read_text(encoding="utf-8")), page.read_text(encoding="utf-8")
+    return json.loads(out.read_text(encoding="utf-8")), done.stdout
 
 
 def rows_of(result: dict[str, Any], **wanted: Any) -> list[dict[str, Any]]:
@@ -68,12 +61,16 @@ def test_throughput_compares_equal_work(
         assert row["agreement"]["labels_with_margin"] >= labels
 
 
-def test_throughput_table_is_put_between_its_markers(throughput: tuple[dict[str, Any], str]) -> None:
-    result, page = throughput
-    assert page.startswith("before\n<!-- throughput-cpu -->\nAll prompts present:")
-    assert page.endswith("<!-- /throughput-cpu -->\nafter\n")
-    assert "old" not in page
-    assert "25% of the prompts absent" in page
+def test_throughput_prints_tables_with_ratios(throughput: tuple[dict[str, Any], str]) -> None:
+    result, printed = throughput
+    assert printed.startswith("All prompts present:\n\n| Dtype |")
+    assert "25% of the prompts absent" in printed
+    peer, ours = (
+        rows_of(result, dtype=dtype, prompts=4, absent_share=0.0, system=system)[0]["median_s"]
+        for dtype, system in (("float32", "transformers, batched"), ("bfloat16", "segearth_ov3"))
+    )
+    line = next(line for line in printed.splitlines() if line.startswith("| float32 | 4 | transformers, batched |"))
+    assert line.split(" | ")[6] == f"{peer / ours:.2f}×"  # across dtypes
     assert result["schema"] == "segearth-ov3/throughput/1"
     assert {"torch", "transformers"} <= set(result["versions"])
     assert {"configuration", "device", "commit", "date"} <= set(result)
@@ -90,9 +87,9 @@ def test_throughput_without_time_says_so(tmp_path: Path) -> None:
 
 
 def test_scaling_tells_stages_calls_and_measures(tmp_path: Path) -> None:
-    page, out = page_with_markers(tmp_path, "scaling-cpu-float32"), tmp_path / "result.json"
+    out = tmp_path / "result.json"
     arguments = ("--prompts", "1,3", "--windows", "2", "--repeats", "1", "--threads", "1", "--refiner", "smoothing")
-    done = run("scaling.py", *arguments, "--ablate", "--out", str(out), "--page", str(page))
+    done = run("scaling.py", *arguments, "--ablate", "--out", str(out))
     assert done.returncode == 0, done.stderr
     result = json.loads(out.read_text(encoding="utf-8"))
     stages = {row["stage"]: row for row in result["stages"]}
@@ -105,7 +102,7 @@ def test_scaling_tells_stages_calls_and_measures(tmp_path: Path) -> None:
     assert stages["trunk"]["flop"] == 2 * (tokens * 3 * 14 * 14 * width + blocks)
     assert [row["kind"] for row in result["calls"]] == ["prompts", "prompts", "windows", "refiner"]
     assert len(result["measures"]) == 12
-    assert "| trunk |" in page.read_text(encoding="utf-8")
+    assert "| trunk |" in done.stdout
 
 
 def test_refiner_costs_still_run(tmp_path: Path) -> None:
@@ -114,13 +111,3 @@ def test_refiner_costs_still_run(tmp_path: Path) -> None:
     done = run("refiners.py", *arguments, "--out", str(out))
     assert done.returncode == 0, done.stderr
     assert len(json.loads(out.read_text(encoding="utf-8"))["rows"]) == 4
-
-
-def test_page_without_markers_is_one_line(tmp_path: Path) -> None:
-    page = tmp_path / "speed.md"
-    page.write_text("nothing\n", encoding="utf-8")
-    arguments = ("--prompts", "1", "--windows", "1", "--repeats", "1", "--warmup", "0", "--refiner", "smoothing")
-    done = run("scaling.py", *arguments, "--page", str(page))
-    assert done.returncode == 1
-    assert "Error: expected the markers '<!-- scaling-cpu-float32 -->'" in done.stderr
-    assert page.read_text(encoding="utf-8") == "nothing\n"

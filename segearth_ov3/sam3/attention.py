@@ -96,7 +96,7 @@ def _blockwise(q: Tensor, k: Tensor, v: Tensor, bias: MapBias | None) -> Tensor:
 
 def _largest_exponent(q: Tensor, k: Tensor) -> float:
     """Bound of the scaled scores as exponents of two."""
-    longest = (x.float().square().sum(-1).amax().sqrt().item() for x in (q, k))
+    longest = (torch.linalg.vector_norm(x, dim=-1, dtype=torch.float32).amax().item() for x in (q, k))
     return math.prod(longest) * q.shape[-1] ** -0.5 * math.log2(math.e)
 
 

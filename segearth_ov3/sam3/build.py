@@ -82,6 +82,10 @@ def _language(config: Sam3Config) -> TextEncoder:
         output_dim=config.text_projection_dim,
         output_tokens=True,
     )
+    # tokens first: with samples first PyTorch multiplies views, for which it copies half-precision weights per sample
+    tower.transformer.batch_first = False
+    for block in tower.transformer.resblocks:
+        block.attn.batch_first = False
     return TextEncoder(tower, config.text_width, config.dim)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from golden import PROMPTS, TRIMMED_FILE, Golden, load_tiny
+from torch.profiler import ProfilerActivity, profile
 
 from segearth_ov3.errors import ShapeError
 from segearth_ov3.sam3.build import build_sam3
@@ -32,6 +33,15 @@ def image(model: Sam3, pixels: torch.Tensor) -> ImageFeatures:
 @pytest.fixture(scope="module")
 def text(model: Sam3) -> TextFeatures:
     return model.encode_text(PROMPTS)
+
+
+def test_text_is_multiplied_without_a_copy_of_the_weights_for_each_prompt() -> None:
+    half = set_compute_dtype(load_tiny(), torch.bfloat16)
+    with torch.no_grad(), profile(activities=[ProfilerActivity.CPU]) as seen:
+        half.encode_text(PROMPTS)
+    names = {event.key for event in seen.key_averages()}
+    assert "aten::addmm" in names
+    assert "aten::bmm" not in names
 
 
 def test_images_of_a_batch_do_not_mix(model: Sam3, pixels: torch.Tensor, image: ImageFeatures) -> None:
