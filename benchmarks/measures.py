@@ -62,6 +62,13 @@ def measures(walk: Walk) -> list[Measure]:
     def start_off() -> Any:
         return mock.patch.object(decoder, "start", decoder._make_start)
 
+    def samples_first() -> Any:
+        tower = model.backbone.language_backbone.encoder.transformer
+        stack = contextlib.ExitStack()
+        for part in (tower, *(block.attn for block in tower.resblocks)):
+            stack.enter_context(mock.patch.object(part, "batch_first", True))
+        return stack
+
     def first_layer_per_prompt() -> Tensor:
         coarse = to_tokens(image.levels[2]).float().expand(count, -1, -1)
         return encoder(*encoder.start(coarse, model.positions), model.positions, prompt)
@@ -74,6 +81,12 @@ def measures(walk: Walk) -> list[Measure]:
         Measure("linear layers by oneDNN", "trunk", stage("trunk"), switched("trunk", linear_off)),
         Measure("tokens in pieces that fit the cache", "trunk", stage("trunk"), switched("trunk", pieces_off)),
         Measure("attention in blocks", "trunk", stage("trunk"), switched("trunk", blocks_off)),
+        Measure(
+            "maps with channels last in memory",
+            "pyramid",
+            stage("pyramid"),
+            lambda: model.encode_pyramid(walk.get("trunk").contiguous()),
+        ),
         Measure("linear layers by oneDNN", "fuse", stage("fuse"), switched("fuse", linear_off)),
         Measure("attention in blocks", "fuse", stage("fuse"), switched("fuse", blocks_off)),
         Measure("first layer's self-attention once per image", "fuse", stage("fuse"), first_layer_per_prompt),
@@ -87,6 +100,7 @@ def measures(walk: Walk) -> list[Measure]:
             lambda: model.segment(memory, detection, prompt, image, some),
             lambda: model.segment(memory, detection, prompt, image, every),
         ),
+        Measure("text with tokens first", "text", stage("text"), switched("text", samples_first)),
         Measure("text encoded once per vocabulary", "text", lambda: None, stage("text")),
     ]
 

@@ -105,5 +105,6 @@ def to_tokens(feature_map: Tensor) -> Tensor:
 
 
 def to_map(tokens: Tensor, grid: int) -> Tensor:
-    """(B, g*g, D) to (B, D, g, g); the inverse of `to_tokens`."""
-    return tokens.transpose(1, 2).unflatten(2, (grid, grid))
+    """(B, g*g, D) to (B, D, g, g), channels last in memory if tokens are contiguous; the inverse of `to_tokens`."""
+    # in this order the stride of a batch of one stays what convolutions know channels last by
+    return tokens.unflatten(1, (grid, grid)).permute(0, 3, 1, 2)

@@ -118,6 +118,15 @@ def test_tokens_and_map_are_inverse() -> None:
     assert to_map(tokens, 2)[0, 0].tolist() == [[0, 6], [12, 18]]
 
 
+@pytest.mark.parametrize("batch", [1, 2])
+def test_maps_of_tokens_go_through_convolutions_with_channels_last(batch: int) -> None:
+    feature_map = to_map(torch.randn(batch, 16, 8), 4)
+    assert feature_map.stride() == (128, 1, 32, 8)  # also of a batch of one, where any first stride would be right
+    for dtype in (torch.float32, torch.bfloat16):
+        found = conv3x3_of_enlarged(feature_map, torch.randn(8, 8, 3, 3).to(dtype))
+        assert found.stride() == (512, 1, 64, 8)
+
+
 def test_preprocess_leaves_full_size_pixels_unchanged() -> None:
     image = torch.arange(3 * 16 * 16).reshape(3, 16, 16).to(torch.uint8)
     pixels = preprocess(image, 16)
