@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from .attention import Attention, readable
 from .layers import LayerNorm, Linear
 from .outputs import Prompt
-from .products import PIECE, piecewise
+from .products import PIECE, is_direct, piecewise
 
 
 class FusionLayer(nn.Module):
@@ -85,7 +86,7 @@ class FusionEncoder(nn.Module):
         return self.layers[0].read_image(image, positions)
 
     def forward(self, tokens: Tensor, queries: Tensor, positions: Tensor, prompt: Prompt) -> Tensor:
-        """Let images read their prompts.
+        """Let images read their prompts; on a CPU large maps one after another, which then stay in its cache.
 
         Args:
             tokens, queries: From `start`, of one image or one per prompt: (1 or P, g*g, D) and
@@ -96,6 +97,17 @@ class FusionEncoder(nn.Module):
         Returns:
             Memory (P, g*g, D).
         """
+        if tokens.shape[1] < PIECE or not is_direct(tokens):
+            return self.read_together(tokens, queries, positions, prompt)
+        memory = []
+        for row in range(len(prompt.tokens)):
+            own = slice(row, row + 1)
+            start = slice(None) if len(tokens) == 1 else own
+            memory.append(self.read_together(tokens[start], queries[start], positions, prompt.select(own)))
+        return torch.cat(memory)
+
+    def read_together(self, tokens: Tensor, queries: Tensor, positions: Tensor, prompt: Prompt) -> Tensor:
+        """`forward` for all prompts at once."""
         x = self.layers[0].read_prompt(tokens, queries, prompt)
         for layer in self.layers[1:]:
             x, queries = layer.read_image(x, positions)

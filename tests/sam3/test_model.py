@@ -8,6 +8,7 @@ from golden import PROMPTS, TRIMMED_FILE, Golden, load_tiny
 from torch.profiler import ProfilerActivity, profile
 
 from segearth_ov3.errors import ShapeError
+from segearth_ov3.sam3 import fusion_encoder
 from segearth_ov3.sam3.build import build_sam3
 from segearth_ov3.sam3.config import Sam3Config
 from segearth_ov3.sam3.model import Sam3, parameter_dtypes, set_compute_dtype
@@ -42,6 +43,27 @@ def test_text_is_multiplied_without_a_copy_of_the_weights_for_each_prompt() -> N
     names = {event.key for event in seen.key_averages()}
     assert "aten::addmm" in names
     assert "aten::bmm" not in names
+
+
+@pytest.mark.parametrize("images", [1, len(PROMPTS)])
+def test_large_maps_read_their_prompts_one_after_another(
+    monkeypatch: pytest.MonkeyPatch, model: Sam3, pixels: torch.Tensor, text: TextFeatures, images: int
+) -> None:
+    several = model.encode_image(torch.cat([pixels.roll(37 * index, -1) for index in range(images)]))
+    encoder, prompt = model.transformer.encoder, model.prompt(several, text)
+    start = several.fusion_tokens, several.fusion_queries, model.positions, prompt
+    sizes = []
+    together = encoder.read_together
+
+    def seen(tokens: torch.Tensor, *rest: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(tokens))
+        return together(tokens, *rest)
+
+    monkeypatch.setattr(encoder, "read_together", seen)
+    monkeypatch.setattr(fusion_encoder, "PIECE", several.fusion_tokens.shape[1])
+    with torch.no_grad():
+        torch.testing.assert_close(encoder(*start), together(*start), atol=1e-5, rtol=0)
+    assert sizes == [1] * len(PROMPTS)
 
 
 def test_images_of_a_batch_do_not_mix(model: Sam3, pixels: torch.Tensor, image: ImageFeatures) -> None:
