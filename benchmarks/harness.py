@@ -117,6 +117,21 @@ def result_json(schema: str, device: str, fields: Mapping[str, Any]) -> str:
     return json.dumps(found, indent=2) + "\n"
 
 
+def _in_a_folder(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
+    if value is not None and not value.parent.is_dir():
+        raise click.BadParameter(f"no folder {value.parent} for the result; make it first", ctx, param)
+    return value
+
+
+# checked before anything is measured, so that no result is lost
+out_option = click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    callback=_in_a_folder,
+    help="Also write the result as JSON.",
+)
+
+
 def write_result(text: str, out: Path | None) -> None:
     """Write a result file whole or not at all; nothing where no file is wanted."""
     if out is not None:

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 import click
 import torch
-from harness import PRESETS, peak, random_network, result_json, spread, start_peak, timed, write_result
+from harness import PRESETS, out_option, peak, random_network, result_json, spread, start_peak, timed, write_result
 from torch import Tensor
 from torch.nn import functional
 
@@ -224,7 +224,7 @@ def as_markdown(result: dict[str, Any]) -> str:
 @click.option("--warmup", type=click.IntRange(0), default=2, show_default=True, help="Runs that do not count.")
 @click.option("--threads", type=click.IntRange(1), default=torch.get_num_threads(), help="On the CPU.")
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Also write the result as JSON.")
+@out_option
 def main(refiners: tuple[str, ...], out: Path | None, **options: Any) -> None:
     """Measure what token refiners cost beside the forward pass they sit in, and print a table.
 

@@ -24,6 +24,7 @@ import torch
 from harness import (
     PRESETS,
     markdown,
+    out_option,
     peak,
     random_network,
     result_json,
@@ -217,7 +218,7 @@ def as_markdown(result: dict[str, Any]) -> str:
 @click.option("--threads", type=click.IntRange(1), default=torch.get_num_threads(), help="On the CPU.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--ablate", is_flag=True, help="Also say what single measures bring.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Also write the result as JSON.")
+@out_option
 def main(out: Path | None, **options: Any) -> None:
     """Time stages, whole calls and single measures, and print tables.
 

@@ -28,7 +28,7 @@ import click
 import numpy as np
 import torch
 from comparison import OURS, Clock, Group
-from harness import PRESETS, markdown, random_network, result_json, whole_numbers, write_result
+from harness import PRESETS, markdown, out_option, random_network, result_json, whole_numbers, write_result
 from peers import BATCH, Task, build_transformers, prompt_words
 
 from segearth_ov3.cli.options import DTYPES, DeviceType, resolve_device, resolve_dtype
@@ -109,20 +109,15 @@ def measure_all(configuration: Configuration) -> list[dict[str, Any]]:
 
 def times_ours(rows: Sequence[dict[str, Any]], row: dict[str, Any], dtype: str) -> str:
     """How many times the time of ours in a dtype, at the same task, a row took; empty for ours itself."""
-    ours = next(
-        (
-            each["median_s"]
-            for each in rows
-            if each["system"] == OURS
-            and each["dtype"] == dtype
-            and all(each[key] == row[key] for key in ("prompts", "absent_share"))
-            and "median_s" in each
-        ),
-        None,
-    )
-    if ours is None or (row["system"], row["dtype"]) == (OURS, dtype):
+    ours = {**row, "system": OURS, "dtype": dtype}
+    found = [
+        each["median_s"]
+        for each in rows
+        if "median_s" in each and all(each[key] == ours[key] for key in ("system", "dtype", "prompts", "absent_share"))
+    ]
+    if not found or (row["system"], row["dtype"]) == (OURS, dtype):
         return ""
-    return f"{row['median_s'] / ours:.2f}×"
+    return f"{row['median_s'] / found[0]:.2f}×"
 
 
 def agreement_cells(row: dict[str, Any]) -> list[str]:
@@ -194,7 +189,7 @@ def dtype_names(ctx: click.Context, param: click.Parameter, value: str) -> tuple
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--time-limit", "time_limit_s", type=click.FloatRange(0), default=420.0, show_default=True, metavar="S")
 @click.option("--absent/--no-absent", default=True, show_default=True, help="Rows with prompts below the bound.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Also write the result as JSON.")
+@out_option
 def main(out: Path | None, **options: Any) -> None:
     """Time an image from pixels to labels beside the peers, and print tables.
 

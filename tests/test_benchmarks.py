@@ -111,3 +111,13 @@ def test_refiner_costs_still_run(tmp_path: Path) -> None:
     done = run("refiners.py", *arguments, "--out", str(out))
     assert done.returncode == 0, done.stderr
     assert len(json.loads(out.read_text(encoding="utf-8"))["rows"]) == 4
+
+
+@pytest.mark.parametrize("script", ["throughput.py", "scaling.py", "refiners.py"])
+def test_a_result_without_a_folder_is_refused_before_anything_is_measured(tmp_path: Path, script: str) -> None:
+    done = run(script, "--out", str(tmp_path / "missing" / "result.json"))
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith(
+        f"Error: Invalid value for '--out': no folder {tmp_path / 'missing'}"
+    )
+    assert not (tmp_path / "missing").exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -121,6 +122,13 @@ def test_scores_of_any_size_are_weighted_right(dtype: torch.dtype, largest: floa
     # before a power of two the scores are rounded at another scale, by up to a quarter where they are near 90
     tolerance = 1e-4 if dtype == torch.float32 else 1.0 if largest == 90 else 0.1
     torch.testing.assert_close(found.double(), expected, atol=tolerance, rtol=0)
+
+
+def test_bound_of_the_scores_is_by_the_longest_query_and_key() -> None:
+    q, k = torch.zeros(2, 1, 3, 4), torch.zeros(2, 1, 5, 4)
+    q[1, 0, 2], k[0, 0, 4] = 3.0, 2.0  # lengths 6 and 4
+    k[0, 0, 3] = -1.0
+    assert attention._largest_exponent(q, k) == pytest.approx(6 * 4 / 2 * np.log2(np.e))
 
 
 def test_bias_of_each_sample_is_its_own() -> None:
