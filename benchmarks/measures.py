@@ -53,11 +53,21 @@ def measures(walk: Walk) -> list[Measure]:
     def linear_off() -> Any:
         return mock.patch.object(products, "is_direct", return_value=False)
 
+    def compiled_off() -> Any:
+        return mock.patch.object(attention, "handles", return_value=False)
+
     def blocks_off() -> Any:
         return mock.patch.object(attention, "is_direct", return_value=False)
 
+    def compiled_attention(name: str) -> Measure:
+        return Measure("attention by compiled code", name, stage(name), switched(name, compiled_off))
+
+    def attention_in_blocks(name: str) -> Measure:
+        without = switched(name, compiled_off, blocks_off)
+        return Measure("without compiled code: attention in blocks", name, switched(name, compiled_off), without)
+
     def pieces_off() -> Any:
-        return mock.patch.object(vit, "piecewise", lambda function, x, dim, size: function(x))
+        return mock.patch.object(vit, "residual", lambda function, x, dim, size, in_place=False: x + function(x))
 
     def start_off() -> Any:
         return mock.patch.object(decoder, "start", decoder._make_start)
@@ -82,8 +92,9 @@ def measures(walk: Walk) -> list[Measure]:
 
     return [
         Measure("linear layers by oneDNN", "trunk", stage("trunk"), switched("trunk", linear_off)),
-        Measure("tokens in pieces that fit the cache", "trunk", stage("trunk"), switched("trunk", pieces_off)),
-        Measure("attention in blocks", "trunk", stage("trunk"), switched("trunk", blocks_off)),
+        Measure("tokens in pieces, added in place", "trunk", stage("trunk"), switched("trunk", pieces_off)),
+        compiled_attention("trunk"),
+        attention_in_blocks("trunk"),
         Measure(
             "maps with channels last in memory",
             "pyramid",
@@ -91,10 +102,12 @@ def measures(walk: Walk) -> list[Measure]:
             lambda: model.encode_pyramid(walk.get("trunk").contiguous()),
         ),
         Measure("linear layers by oneDNN", "fuse", stage("fuse"), switched("fuse", linear_off)),
-        Measure("attention in blocks", "fuse", stage("fuse"), switched("fuse", blocks_off)),
+        compiled_attention("fuse"),
+        attention_in_blocks("fuse"),
         Measure("first layer's self-attention once per image", "fuse", stage("fuse"), first_layer_per_prompt),
         Measure("prompts one by one on a CPU, together elsewhere", "fuse", stage("fuse"), the_other_way),
-        Measure("attention in blocks, bias in two terms", "detect", stage("detect"), switched("detect", blocks_off)),
+        compiled_attention("detect"),
+        attention_in_blocks("detect"),
         Measure("first layer's start once per checkpoint", "detect", stage("detect"), switched("detect", start_off)),
         Measure("pyramid's share once, phases at low resolution", "segment", stage("segment"), lambda: _in_full(walk)),
         Measure(

@@ -101,7 +101,7 @@ def test_scaling_tells_stages_calls_and_measures(tmp_path: Path) -> None:
     blocks = 4 * linear + 2 * 2 * tokens * width * (64 + 256)  # two blocks see windows of 64 tokens, two all 256
     assert stages["trunk"]["flop"] == 2 * (tokens * 3 * 14 * 14 * width + blocks)
     assert [row["kind"] for row in result["calls"]] == ["prompts", "prompts", "windows", "refiner"]
-    assert len(result["measures"]) == 14
+    assert len(result["measures"]) == 17
     assert "| trunk |" in done.stdout
 
 

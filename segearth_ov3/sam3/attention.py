@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .flash_attention import flash_attention, handles
 from .layers import Linear
 from .products import PackedWeight, is_direct, linear
 
@@ -56,8 +57,11 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | MapBias | None = N
     Returns:
         (N, n, D).
     """
-    if not isinstance(mask, Tensor) and (q.dtype != torch.float32 or mask is not None) and is_direct(q, k, v):
-        return _blockwise(q, k, v, mask)
+    if not isinstance(mask, Tensor) and is_direct(q, k, v):
+        if handles(q):
+            return flash_attention(q, k, v, mask)
+        if q.dtype != torch.float32 or mask is not None:
+            return _blockwise(q, k, v, mask)
     if isinstance(mask, MapBias):
         mask = mask.dense().to(q.dtype)
     y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
@@ -68,30 +72,31 @@ def _blockwise(q: Tensor, k: Tensor, v: Tensor, bias: MapBias | None) -> Tensor:
     """`attention` without gradient, one block of scores at a time."""
     (samples, heads, n, width), m = q.shape, k.shape[2]
     q, k, v = q.contiguous(), k.contiguous(), v.contiguous()
-    out = q.new_empty(samples, n, heads, width)
     bounded = bias is None and _largest_exponent(q, k) < _EXPONENT_LIMIT
     scale = width**-0.5 * (math.log2(math.e) if bounded else 1)
     block = _BLOCK_BYTES * torch.get_num_threads() // q.element_size()  # scores
     rows = max(1, min(n, block // m))
     group = max(1, min(heads, block // (rows * m)))
     buffer = q.new_empty(group * rows * m)
+    read, sums = torch.empty_like(q), q.new_empty(samples, heads, n, 1)
     for sample in range(samples):
         for some_heads in _slices(heads, group):
             keys, values = k[sample, some_heads].mT, v[sample, some_heads]  # (group, D/heads, m), (group, m, D/heads)
             for some in _slices(n, rows):
-                queries = q[sample, some_heads, some]  # (group, rows, D/heads)
+                queries, place = q[sample, some_heads, some], read[sample, some_heads, some]  # (group, rows, D/heads)
                 scores = buffer[: len(queries) * queries.shape[1] * m].view(len(queries), -1, m)
                 if bias is not None:
                     bias.block(sample, some_heads, some, scores)
                 beta = 0 if bias is None else 1
                 torch.baddbmm(scores, queries, keys, beta=beta, alpha=scale, out=scores)
                 if bounded:
-                    read = torch.bmm(torch.exp2(scores, out=scores), values).float()
-                    read /= scores.sum(-1, keepdim=True)
+                    torch.exp2(scores, out=scores)
+                    torch.sum(scores, -1, keepdim=True, out=sums[sample, some_heads, some])
                 else:
-                    read = torch.bmm(torch.softmax(scores, -1, out=scores), values)
-                out[sample, some, some_heads] = read.transpose(0, 1)  # (rows, group, D/heads)
-    return out.flatten(2)
+                    torch.softmax(scores, -1, out=scores)
+                torch.bmm(scores, values, out=place)
+    read = read.transpose(1, 2)  # (N, n, heads, D/heads)
+    return (torch.div(read, sums.transpose(1, 2)) if bounded else read).flatten(2)
 
 
 def _largest_exponent(q: Tensor, k: Tensor) -> float:

@@ -231,7 +231,8 @@ class Decoder(nn.Module):
         Returns:
             State after every layer.
         """
-        memory_keys = memory + memory_positions
+        dtype = self.layers[0].cross_attn.in_proj_weight.dtype  # every layer projects both
+        memory_keys, memory = (memory + memory_positions).to(dtype), memory.to(dtype)
         tokens, text_queries, positions, bias, boxes = start
         all_tokens, all_boxes, importances = [], [boxes], []
         for index, layer in enumerate(self.layers):
@@ -278,8 +279,10 @@ class Decoder(nn.Module):
         steps = torch.arange(self.grid, dtype=boxes.dtype, device=boxes.device) / self.grid  # no half-token offset
         by_col = _log_distances(steps, cx - width / 2, cx + width / 2)  # (P, Q, g, 2)
         by_row = _log_distances(steps, cy - height / 2, cy + height / 2)
-        by_col = piecewise(self.boxRPB_embed_x, by_col, 1, PIECE // self.grid)  # (P, Q, g, heads)
-        by_row = piecewise(self.boxRPB_embed_y, by_row, 1, PIECE // self.grid)
+        by_row, by_col = (
+            piecewise(embed, distances.flatten(0, 2), 0, 4 * PIECE).unflatten(0, distances.shape[:3])
+            for embed, distances in ((self.boxRPB_embed_y, by_row), (self.boxRPB_embed_x, by_col))
+        )  # (P, Q, g, heads) each
         return MapBias(by_row.permute(0, 3, 1, 2), by_col.permute(0, 3, 1, 2))  # (P, heads, Q, g) each
 
 

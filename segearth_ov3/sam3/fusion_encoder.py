@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from .attention import Attention, readable
 from .layers import LayerNorm, Linear
 from .outputs import Prompt
-from .products import PIECE, is_direct, piecewise
+from .products import PIECE, is_direct, residual
 
 
 class FusionLayer(nn.Module):
@@ -56,10 +56,10 @@ class FusionLayer(nn.Module):
         k, v = self.cross_attn_image.project(prompt.tokens, "kv")
         queries = queries.expand(len(k), *queries.shape[1:])
         x = x + self.cross_attn_image.attend(queries, k, v, readable(prompt.padding))  # (P, g*g, D)
-        return piecewise(self._feed_forward, x, 1, PIECE)
+        return residual(self._feed_forward, x, 1, PIECE, in_place=True)
 
     def _feed_forward(self, x: Tensor) -> Tensor:
-        return x + self.linear2(self.linear1(self.norm3(x), "relu"))
+        return self.linear2(self.linear1(self.norm3(x), "relu"))
 
 
 class FusionEncoder(nn.Module):

@@ -75,16 +75,16 @@ def rotate(x: Tensor, table: Tensor) -> Tensor:
     """Apply a rotary table; the product is formed in float32 and cast back.
 
     Args:
-        x: (..., n, heads, head_dim).
+        x: (..., n, head_dim).
         table: (n, head_dim/2, 2), float32, as `rotary_table` returns it.
 
     Returns:
-        As `x`.
+        As `x`, contiguous.
     """
-    pairs = x.to(torch.float32).unflatten(-1, (-1, 2))  # (..., n, heads, head_dim/2, 2)
+    pairs = x.to(torch.float32).contiguous().unflatten(-1, (-1, 2))  # (..., n, head_dim/2, 2)
     if torch.compiler.is_compiling():  # no complex numbers there
-        cos, sin = table[:, None, :, 0], table[:, None, :, 1]
+        cos, sin = table.unbind(-1)
         a, b = pairs.unbind(-1)
         return torch.stack((a * cos - b * sin, a * sin + b * cos), dim=-1).flatten(-2).to(x.dtype)
-    turned = torch.view_as_complex(pairs.contiguous()) * torch.view_as_complex(table)[:, None]
+    turned = torch.view_as_complex(pairs) * torch.view_as_complex(table)
     return torch.view_as_real(turned).flatten(-2).to(x.dtype)

@@ -108,3 +108,26 @@ def piecewise(function: Callable[[Tensor], Tensor], x: Tensor, dim: int, size: i
     if x.device.type != "cpu" or x.shape[dim] <= size or torch.compiler.is_compiling():
         return function(x)
     return torch.cat([function(piece) for piece in x.split(size, dim)], dim)
+
+
+def residual(function: Callable[[Tensor], Tensor], x: Tensor, dim: int, size: int, *, in_place: bool = False) -> Tensor:
+    """Add to a tensor what a function makes of it, on a CPU in pieces as by `piecewise`.
+
+    Args:
+        function: As for `piecewise`; keeps the shape.
+        x: Any tensor.
+        dim: The axis.
+        size: Entries per piece.
+        in_place: The sum may take the place of `x`. With gradients it never does.
+
+    Returns:
+        `x + function(x)`.
+    """
+    if torch.is_grad_enabled() or torch.compiler.is_compiling():
+        return x + function(x)
+    if x.device.type != "cpu":
+        size = x.shape[dim]
+    out = x if in_place else torch.empty_like(x)
+    for piece, place in zip(x.split(size, dim), out.split(size, dim)):
+        torch.add(piece, function(piece), out=place)
+    return out

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from .attention import attention
 from .layers import Conv2d, LayerNorm, Linear
 from .positions import rotary_table, rotate
-from .products import PIECE, piecewise
+from .products import PIECE, residual
 
 
 def to_windows(tokens: Tensor, window: int) -> Tensor:
@@ -61,8 +61,8 @@ class RotaryAttention(nn.Module):
             (B, n, D).
         """
         qkv = self.qkv(x).unflatten(-1, (3, self.heads, -1))  # (B, n, 3, heads, D/heads)
-        q, k, v = rotate(qkv[:, :, 0], table), rotate(qkv[:, :, 1], table), qkv[:, :, 2]
-        return self.proj(attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)))  # (B, n, D)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B, heads, n, D/heads) each
+        return self.proj(attention(rotate(q, table), rotate(k, table), v))  # (B, n, D)
 
 
 class TrunkMlp(nn.Module):
@@ -90,11 +90,9 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, table: Tensor) -> Tensor:
         """Update runs of tokens (B, n, D); see `RotaryAttention.forward`."""
-        return piecewise(lambda runs: self._update(runs, table), x, 0, max(1, PIECE // x.shape[1]))
-
-    def _update(self, x: Tensor, table: Tensor) -> Tensor:
-        x = x + self.attn(self.norm1(x), table)
-        return piecewise(lambda tokens: tokens + self.mlp(self.norm2(tokens)), x, 1, PIECE)
+        x = residual(lambda runs: self.attn(self.norm1(runs), table), x, 0, max(1, PIECE // x.shape[1]))
+        rows = x.flatten(0, 1)  # (B*n, D)
+        return residual(lambda tokens: self.mlp(self.norm2(tokens)), rows, 0, PIECE, in_place=True).view_as(x)
 
 
 class PatchEmbedding(nn.Module):

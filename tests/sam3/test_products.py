@@ -164,6 +164,24 @@ def test_both_forms_of_the_enlarged_convolution_equal_the_plain_one(
 def test_pieces_make_up_the_whole(count: int) -> None:
     x = random(2, 5, 3)
     assert torch.equal(products.piecewise(lambda rows: rows * 2, x, 1, count), x * 2)
+    before = x.clone()
+    assert torch.equal(products.residual(lambda rows: rows * 2, x, 1, count), x * 3)
+    assert torch.equal(x, before)
+    with torch.no_grad():
+        assert torch.equal(products.residual(lambda rows: rows * 2, x, 1, count), x * 3)
+        assert torch.equal(x, before)
+        half = products.residual(lambda rows: rows.bfloat16(), x, 1, count)
+        assert half.dtype == torch.float32
+        assert products.residual(lambda rows: rows * 2, x, 1, count, in_place=True) is x
+        assert torch.equal(x, before * 3)
+
+
+def test_sums_in_place_of_a_tensor_leave_gradients_alone() -> None:
+    x, weight = random(4, 3), random(3, 3, seed=1).requires_grad_()
+    before = x.clone()
+    products.residual(lambda rows: rows @ weight, x, 0, 2, in_place=True).sum().backward()
+    assert torch.equal(x, before)
+    assert weight.grad is not None
 
 
 def test_half_group_norm_is_the_rounded_float32_one() -> None:
