@@ -59,12 +59,12 @@ def measures(walk: Walk) -> list[Measure]:
     def blocks_off() -> Any:
         return mock.patch.object(attention, "is_direct", return_value=False)
 
-    def compiled_attention(name: str) -> Measure:
-        return Measure("attention by compiled code", name, stage(name), switched(name, compiled_off))
-
-    def attention_in_blocks(name: str) -> Measure:
-        without = switched(name, compiled_off, blocks_off)
-        return Measure("without compiled code: attention in blocks", name, switched(name, compiled_off), without)
+    def of_attention(name: str) -> list[Measure]:
+        in_blocks, fused = switched(name, compiled_off), switched(name, compiled_off, blocks_off)
+        blocks = Measure("without compiled code: attention in blocks", name, in_blocks, fused)
+        if not attention.handles(torch.zeros(1, 1, 1, 32, dtype=model.dtype, device=model.device)):
+            return [blocks]
+        return [Measure("attention by compiled code", name, stage(name), in_blocks), blocks]
 
     def pieces_off() -> Any:
         return mock.patch.object(vit, "residual", lambda function, x, dim, size, in_place=False: x + function(x))
@@ -93,8 +93,7 @@ def measures(walk: Walk) -> list[Measure]:
     return [
         Measure("linear layers by oneDNN", "trunk", stage("trunk"), switched("trunk", linear_off)),
         Measure("tokens in pieces, added in place", "trunk", stage("trunk"), switched("trunk", pieces_off)),
-        compiled_attention("trunk"),
-        attention_in_blocks("trunk"),
+        *of_attention("trunk"),
         Measure(
             "maps with channels last in memory",
             "pyramid",
@@ -102,12 +101,10 @@ def measures(walk: Walk) -> list[Measure]:
             lambda: model.encode_pyramid(walk.get("trunk").contiguous()),
         ),
         Measure("linear layers by oneDNN", "fuse", stage("fuse"), switched("fuse", linear_off)),
-        compiled_attention("fuse"),
-        attention_in_blocks("fuse"),
+        *of_attention("fuse"),
         Measure("first layer's self-attention once per image", "fuse", stage("fuse"), first_layer_per_prompt),
         Measure("prompts one by one on a CPU, together elsewhere", "fuse", stage("fuse"), the_other_way),
-        compiled_attention("detect"),
-        attention_in_blocks("detect"),
+        *of_attention("detect"),
         Measure("first layer's start once per checkpoint", "detect", stage("detect"), switched("detect", start_off)),
         Measure("pyramid's share once, phases at low resolution", "segment", stage("segment"), lambda: _in_full(walk)),
         Measure(

@@ -60,5 +60,9 @@ class RasterWarning(SegEarthWarning):
     """A raster works, but something in it limits what the result means."""
 
 
+class StaleBuildWarning(SegEarthWarning):
+    """Compiled code does not fit the package and is not used."""
+
+
 class LowMemoryWarning(SegEarthWarning):
     """Memory ran out; work goes on in smaller pieces."""

@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+
+from segearth_ov3.sam3.flash_attention import handles
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -101,7 +104,9 @@ def test_scaling_tells_stages_calls_and_measures(tmp_path: Path) -> None:
     blocks = 4 * linear + 2 * 2 * tokens * width * (64 + 256)  # two blocks see windows of 64 tokens, two all 256
     assert stages["trunk"]["flop"] == 2 * (tokens * 3 * 14 * 14 * width + blocks)
     assert [row["kind"] for row in result["calls"]] == ["prompts", "prompts", "windows", "refiner"]
-    assert len(result["measures"]) == 17
+    compiled = sum(row["measure"] == "attention by compiled code" for row in result["measures"])
+    assert compiled == (3 if handles(torch.zeros(1, 1, 1, 32)) else 0)
+    assert len(result["measures"]) == 14 + compiled
     assert "| trunk |" in done.stdout
 
 

@@ -1,9 +1,10 @@
 """Multi-head attention.
 
 On a CPU, PyTorch's fused attention computes half precision no faster than float32, and wants a bias in full. There,
-attention goes block by block instead: as many queries at a time as have their scores fit into the processor's cache.
+attention goes through compiled code where that is to be had (`flash_attention`), else block by block: as many queries
+at a time as have their scores fit into the processor's cache.
 
-A softmax first subtracts the largest score, so that nothing overflows. Where lengths of queries and keys say that
+In blocks, a softmax first subtracts the largest score, so that nothing overflows. Where lengths of queries and keys say that
 nothing can (|q . k| is at most |q| |k|), the scores go into a power of two as they are, and the sum is divided out of
 the few results instead of the many weights.
 """
@@ -57,7 +58,7 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | MapBias | None = N
     Returns:
         (N, n, D).
     """
-    if not isinstance(mask, Tensor) and is_direct(q, k, v):
+    if not isinstance(mask, Tensor) and is_direct(q, k, v, *(mask or ())):
         if handles(q):
             return flash_attention(q, k, v, mask)
         if q.dtype != torch.float32 or mask is not None:
@@ -72,7 +73,8 @@ def _blockwise(q: Tensor, k: Tensor, v: Tensor, bias: MapBias | None) -> Tensor:
     """`attention` without gradient, one block of scores at a time."""
     (samples, heads, n, width), m = q.shape, k.shape[2]
     q, k, v = q.contiguous(), k.contiguous(), v.contiguous()
-    bounded = bias is None and _largest_exponent(q, k) < _EXPONENT_LIMIT
+    wide = q.dtype != torch.float16  # whose largest number is 2**16
+    bounded = bias is None and wide and _largest_exponent(q, k) < _EXPONENT_LIMIT
     scale = width**-0.5 * (math.log2(math.e) if bounded else 1)
     block = _BLOCK_BYTES * torch.get_num_threads() // q.element_size()  # scores
     rows = max(1, min(n, block // m))

@@ -231,7 +231,7 @@ class Decoder(nn.Module):
         Returns:
             State after every layer.
         """
-        dtype = self.layers[0].cross_attn.in_proj_weight.dtype  # every layer projects both
+        dtype = self.layers[0].cross_attn.in_proj_weight.dtype  # cast once here, not in every layer
         memory_keys, memory = (memory + memory_positions).to(dtype), memory.to(dtype)
         tokens, text_queries, positions, bias, boxes = start
         all_tokens, all_boxes, importances = [], [boxes], []
@@ -282,7 +282,7 @@ class Decoder(nn.Module):
         by_row, by_col = (
             piecewise(embed, distances.flatten(0, 2), 0, 4 * PIECE).unflatten(0, distances.shape[:3])
             for embed, distances in ((self.boxRPB_embed_y, by_row), (self.boxRPB_embed_x, by_col))
-        )  # (P, Q, g, heads) each
+        )  # (P, Q, g, heads) each; the hidden layer is narrower than the trunk's, hence larger pieces
         return MapBias(by_row.permute(0, 3, 1, 2), by_col.permute(0, 3, 1, 2))  # (P, heads, Q, g) each
 
 

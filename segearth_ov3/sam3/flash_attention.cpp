@@ -1,10 +1,10 @@
 // Softmax attention on a CPU with 512-bit vectors, in one pass over the keys (Dao et al., 2022, "FlashAttention"; the
 // running maximum and sum are those of Milakov and Gimelshein, 2018).
 //
-// One task is 48 queries of one head, held in the first-level cache with their results. Block by block of keys, and six
-// queries at a time: 6 x 64 scores are summed in registers, stored, and their maxima kept; then weights are made and
-// summed in float32, rounded to the element type, and multiplied with the values. What was summed before is scaled down
-// when a larger score turns up. Scores never leave the first-level cache and are never rounded below float32.
+// One task is 48 queries of one head, held in the cache with their results. Block by block of keys, and six queries at
+// a time: 6 x 64 scores are summed in registers, stored, and their maxima kept; then weights are made and summed in
+// float32, rounded to the element type, and multiplied with the values. What was summed before is scaled down when a
+// larger score turns up. Scores stay in the first-level cache and are never rounded below float32.
 //
 // Products take "words" of 32 bits: two bfloat16 channels (of a key) or two bfloat16 keys (of a channel), or one
 // float32. `pack` puts keys and values into that order:
@@ -30,8 +30,8 @@ struct Call {
     int64_t next_head, next_task;                      // 0 at first; by these the threads share the work
 };
 
-// Changes with `Call`: a build from other sources is told by it.
-extern "C" int segearth_interface() { return 1; }
+// Goes up with every change of this file, here and in `flash_attention.py`: a build from older sources is told by it.
+extern "C" int segearth_build() { return 1; }
 
 #if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__)
 
@@ -72,7 +72,7 @@ struct BFloat16 {
     static void store(uint16_t* to, __m512 x) { _mm256_storeu_si256((__m256i*)to, (__m256i)_mm512_cvtneps_pbh(x)); }
 };
 
-// Taylor's polynomial of 2^x around the nearest integer; relative error below 4e-5 (degree 4) and 1e-8 (degree 7).
+// Taylor's polynomial of 2^x around the nearest integer; relative error below 6e-5 (degree 4) and 1e-8 (degree 7).
 template <int degree>
 inline __m512 power_of_two(__m512 x) {
     constexpr float factors[] = {1.f,           .693147181f,   .240226507f,    .0555041087f,

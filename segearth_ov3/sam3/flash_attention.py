@@ -17,7 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-_INTERFACE = 1  # of the compiled code that this module can call
+from ..errors import StaleBuildWarning
+
+_BUILD = 1  # of `flash_attention.cpp`, where it goes up with every change
 _GROUP = 64  # keys are filled up to a multiple of it
 _THREAD_SCORES = 2**18  # scores from which it is worth waking the other threads
 
@@ -43,10 +45,14 @@ def _library() -> ctypes.CDLL | None:
     found = importlib.util.find_spec(f"{__package__}._flash_attention")
     if found is None or found.origin is None or _parallel() is None:
         return None
-    library = ctypes.CDLL(found.origin)
-    if library.segearth_interface() == _INTERFACE:
-        return library
-    warnings.warn(f"{found.origin} was compiled from other sources: install the package again to use it", stacklevel=2)
+    try:
+        library = ctypes.CDLL(found.origin)
+        if library.segearth_build() == _BUILD:
+            return library
+    except (OSError, AttributeError):
+        pass  # made for another machine, or something else by its name
+    message = f"{found.origin} was compiled from other sources or for another machine: install the package again"
+    warnings.warn(message, StaleBuildWarning, stacklevel=2)
     return None
 
 
@@ -88,10 +94,20 @@ def flash_attention(q: Tensor, k: Tensor, v: Tensor, bias: tuple[Tensor, Tensor]
 
     Returns:
         (N, n, D).
+
+    Raises:
+        ValueError: Shapes or dtypes do not fit, or `handles` says no.
     """
     library = _library()
-    assert library is not None, "flash_attention was called where `handles` says no"
     (samples, heads, n, dim), m = q.shape, k.shape[2]
+    sizes = [] if bias is None else [term.shape[-1] for term in bias]
+    fits = [term.shape[:-1] in ((1, heads, n), (samples, heads, n)) for term in bias or ()]
+    if k.shape != (samples, heads, m, dim) or v.shape != k.shape or m < 1 or {k.dtype, v.dtype} != {q.dtype}:
+        raise ValueError(f"expected keys and values that fit queries {tuple(q.shape)}, got {k.shape}, {v.shape}")
+    if bias is not None and (not all(fits) or math.prod(sizes) != m):
+        raise ValueError(f"expected a bias that fits {(samples, heads, n, m)}, got {[tuple(x.shape) for x in bias]}")
+    if library is None or not handles(q):
+        raise ValueError(f"no compiled attention for {q.dtype} with heads of {dim} on {q.device} here")
     q, k, v = (x if x.stride(-1) == 1 else x.contiguous() for x in (q, k, v))
     packed_k, packed_v = q.new_empty(2, heads, -(-m // _GROUP) * _GROUP, dim)
     out = q.new_empty(samples, n, heads, dim)
@@ -101,7 +117,7 @@ def flash_attention(q: Tensor, k: Tensor, v: Tensor, bias: tuple[Tensor, Tensor]
     call.scale = dim**-0.5 * math.log2(math.e)
     terms = [term.float().contiguous().expand(samples, -1, -1, -1) for term in bias or ()]
     if terms:
-        call.height, call.width = (term.shape[-1] for term in terms)
+        call.height, call.width = sizes
     threads = torch.get_num_threads() if heads * n * m >= _THREAD_SCORES else 1
     for sample in range(samples):  # one after another, so that packed keys and values stay in the cache
         call.q, call.k, call.v, call.out = (x[sample].data_ptr() for x in (q, k, v, out))

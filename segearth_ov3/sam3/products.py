@@ -74,11 +74,17 @@ def linear(
 
 def is_direct(*factors: Tensor) -> bool:
     """Whether a product may bypass PyTorch's own operators: on a CPU that oneDNN knows, and nothing watches it."""
-    if any(x.device.type != "cpu" or x.numel() == 0 for x in factors) or torch.compiler.is_compiling():
+    if any(x.device.type != "cpu" or x.numel() == 0 for x in factors) or _is_traced(*factors):
         return False
     if torch.is_autocast_enabled("cpu") or (torch.is_grad_enabled() and any(x.requires_grad for x in factors)):
         return False
     return _supports(factors[0].dtype)
+
+
+def _is_traced(*tensors: Tensor) -> bool:
+    """Whether what is done is recorded, or done to something else than numbers in memory."""
+    plain = all(type(x) in (Tensor, torch.nn.Parameter) for x in tensors)
+    return not plain or torch.compiler.is_compiling() or torch.jit.is_tracing()
 
 
 @functools.cache
@@ -105,7 +111,7 @@ def piecewise(function: Callable[[Tensor], Tensor], x: Tensor, dim: int, size: i
     Returns:
         `function(x)`.
     """
-    if x.device.type != "cpu" or x.shape[dim] <= size or torch.compiler.is_compiling():
+    if x.device.type != "cpu" or x.shape[dim] <= size or _is_traced(x):
         return function(x)
     return torch.cat([function(piece) for piece in x.split(size, dim)], dim)
 
@@ -123,8 +129,8 @@ def residual(function: Callable[[Tensor], Tensor], x: Tensor, dim: int, size: in
     Returns:
         `x + function(x)`.
     """
-    if torch.is_grad_enabled() or torch.compiler.is_compiling():
-        return x + function(x)
+    if torch.is_grad_enabled() or _is_traced(x):
+        return x + piecewise(function, x, dim, size)
     if x.device.type != "cpu":
         size = x.shape[dim]
     out = x if in_place else torch.empty_like(x)

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import importlib.machinery
+import importlib.metadata
+import json
 import os
 import platform
 import re
+import shlex
 import shutil
 import subprocess
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 
+from segearth_ov3.errors import StaleBuildWarning
 from segearth_ov3.sam3 import attention, flash_attention
 from segearth_ov3.sam3.attention import Attention, MapBias
 
@@ -53,18 +60,21 @@ def threads() -> Iterator[None]:
 
 
 def test_is_there_where_installing_could_compile_it() -> None:
-    compiler = shutil.which(os.environ.get("CXX", "g++"))
+    origin = json.loads(importlib.metadata.distribution("segearth-ov3").read_text("direct_url.json") or "{}")
+    if not origin.get("dir_info", {}).get("editable"):
+        pytest.skip("the sources under test are not those that were installed")
+    compiler = shutil.which(shlex.split(os.environ.get("CXX") or sysconfig.get_config_var("CXX") or "g++")[0])
     info = Path("/proc/cpuinfo")
     flags = info.read_text(encoding="utf-8").split() if info.exists() else []
     if compiler is None or platform.machine() != "x86_64" or "avx512bw" not in flags:
         pytest.skip("no compiler or no processor for it")
-    version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout
-    major = re.search(r"\) (\d+)\.", version)
-    if "clang" in version or major is None or int(major[1]) < 10:
-        pytest.skip("another compiler")
-    assert flash_attention.handles(torch.zeros(1, 1, 1, 32)), (
-        "install the package again: it was made without a compiler"
-    )
+    macros = subprocess.run(
+        [compiler, "-dM", "-E", "-x", "c++", os.devnull], capture_output=True, text=True, check=True
+    ).stdout
+    major = re.search(r"#define __GNUC__ (\d+)", macros)
+    if "__clang__" in macros or major is None or int(major[1]) < 10 or flash_attention._parallel() is None:
+        pytest.skip("another compiler, or another OpenMP in PyTorch")
+    assert flash_attention.handles(torch.zeros(1, 1, 1, 32)), "install the package again to compile it"
     assert flash_attention.handles(torch.zeros(1, 1, 1, 32).bfloat16()) == ("avx512_bf16" in flags)
 
 
@@ -168,9 +178,40 @@ def test_other_tensors_are_refused() -> None:
 
 
 def test_gradients_go_another_way() -> None:
-    q, k, v = (random(1, 2, 5, 32, seed=seed).requires_grad_() for seed in range(3))
-    attention.attention(q, k, v).sum().backward()
-    assert all(x.grad is not None for x in (q, k, v))
+    q, k, v = (random(1, 2, 12, 32, seed=seed) for seed in range(3))
+    bias = MapBias(random(1, 2, 12, 3, seed=3), random(1, 2, 12, 4, seed=4))
+    for trained in (q, k, v, *bias):
+        trained.requires_grad_()
+        attention.attention(q, k, v, bias).square().sum().backward()
+        assert trained.grad is not None
+        trained.requires_grad_(False)
+
+
+def test_what_is_traced_goes_another_way() -> None:
+    q, k, v = (random(1, 2, 12, 32, seed=seed) for seed in range(3))
+    recorded = torch.jit.trace(lambda q, k, v: attention.attention(q, k, v), (q, k, v), check_trace=False)
+    torch.testing.assert_close(recorded(2 * q, k, v).double(), expected(2 * q, k, v), atol=1e-5, rtol=0)
+    with FakeTensorMode() as mode:
+        assert attention.attention(*(mode.from_tensor(x) for x in (q, k, v))).shape == (1, 12, 64)
+
+
+@pytest.mark.parametrize(
+    ("k", "v", "bias"),
+    [
+        (torch.zeros(1, 2, 4, 32), torch.zeros(1, 2, 5, 32), None),
+        (torch.zeros(1, 2, 4, 32), torch.zeros(1, 2, 4, 32).double(), None),
+        (torch.zeros(1, 1, 4, 32), torch.zeros(1, 1, 4, 32), None),
+        (torch.zeros(1, 2, 4, 64), torch.zeros(1, 2, 4, 64), None),
+        (torch.zeros(1, 2, 0, 32), torch.zeros(1, 2, 0, 32), None),
+        (torch.zeros(1, 2, 4, 32), torch.zeros(1, 2, 4, 32), (torch.zeros(1, 2, 3, 2), torch.zeros(1, 2, 3, 1))),
+        (torch.zeros(1, 2, 4, 32), torch.zeros(1, 2, 4, 32), (torch.zeros(1, 2, 2, 2), torch.zeros(1, 2, 2, 2))),
+    ],
+)
+def test_what_does_not_fit_is_told(k: Tensor, v: Tensor, bias: tuple[Tensor, Tensor] | None) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        flash_attention.flash_attention(torch.zeros(1, 2, 3, 32), k, v, bias)
+    with pytest.raises(ValueError, match="no compiled attention"):
+        flash_attention.flash_attention(*(torch.zeros(1, 2, 3, 48) for _ in range(3)))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -208,10 +249,22 @@ def test_installation_without_it_works(monkeypatch: pytest.MonkeyPatch, forgotte
     torch.testing.assert_close(attention.attention(q, k, v).double(), expected(q, k, v), atol=1e-5, rtol=0)
 
 
+def test_file_that_cannot_be_loaded_is_not_used(
+    monkeypatch: pytest.MonkeyPatch, forgotten: None, tmp_path: Path
+) -> None:
+    broken = tmp_path / "_flash_attention.so"
+    broken.write_bytes(b"not a library")
+    spec = importlib.machinery.ModuleSpec("_flash_attention", None, origin=str(broken))
+    monkeypatch.setattr(flash_attention.importlib.util, "find_spec", lambda name: spec)
+    monkeypatch.setattr(flash_attention, "_parallel", lambda: len)
+    with pytest.warns(StaleBuildWarning, match="install the package again"):
+        assert not flash_attention.handles(torch.zeros(1, 1, 1, 32))
+
+
 def test_build_from_other_sources_is_not_used(monkeypatch: pytest.MonkeyPatch, forgotten: None) -> None:
     need(torch.float32)
     flash_attention._library.cache_clear()
     flash_attention._supports.cache_clear()
-    monkeypatch.setattr(flash_attention, "_INTERFACE", 0)
-    with pytest.warns(UserWarning, match="compiled from other sources: install the package again"):
+    monkeypatch.setattr(flash_attention, "_BUILD", 0)
+    with pytest.warns(StaleBuildWarning, match="compiled from other sources .* install the package again"):
         assert not flash_attention.handles(torch.zeros(1, 1, 1, 32))

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from golden import load_tiny
 
+from segearth_ov3.checkpoints import load_sam3
 from segearth_ov3.sam3 import attention, enlarged_conv, products
 from segearth_ov3.sam3.attention import MapBias
 from segearth_ov3.sam3.layers import GroupNorm, Linear
@@ -124,6 +125,14 @@ def test_scores_of_any_size_are_weighted_right(dtype: torch.dtype, largest: floa
     torch.testing.assert_close(found.double(), expected, atol=tolerance, rtol=0)
 
 
+def test_scores_beyond_the_largest_float16_do_not_overflow() -> None:
+    q, k, v = (random(1, 2, 6, 8, seed=seed) for seed in range(3))
+    q *= 60 / attention._largest_exponent(q, k)
+    expected = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+    found = attention._blockwise(q.half(), k.half(), v.half(), None)
+    torch.testing.assert_close(found.float(), expected, atol=0.1, rtol=0)
+
+
 def test_bound_of_the_scores_is_by_the_longest_query_and_key() -> None:
     q, k = torch.zeros(2, 1, 3, 4), torch.zeros(2, 1, 5, 4)
     q[1, 0, 2], k[0, 0, 4] = 3.0, 2.0  # lengths 6 and 4
@@ -164,19 +173,28 @@ def test_both_forms_of_the_enlarged_convolution_equal_the_plain_one(
 def test_pieces_make_up_the_whole(count: int) -> None:
     x = random(2, 5, 3)
     assert torch.equal(products.piecewise(lambda rows: rows * 2, x, 1, count), x * 2)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 9])
+@pytest.mark.parametrize("with_gradients", [True, False])
+def test_residual_adds_piece_by_piece(count: int, with_gradients: bool) -> None:
+    x = random(2, 5, 3)
     before = x.clone()
-    assert torch.equal(products.residual(lambda rows: rows * 2, x, 1, count), x * 3)
+    with torch.set_grad_enabled(with_gradients):
+        found = products.residual(lambda rows: (rows * 2).bfloat16(), x, 1, count)
+    assert torch.equal(found, before + (before * 2).bfloat16())
     assert torch.equal(x, before)
-    with torch.no_grad():
-        assert torch.equal(products.residual(lambda rows: rows * 2, x, 1, count), x * 3)
-        assert torch.equal(x, before)
-        half = products.residual(lambda rows: rows.bfloat16(), x, 1, count)
-        assert half.dtype == torch.float32
-        assert products.residual(lambda rows: rows * 2, x, 1, count, in_place=True) is x
-        assert torch.equal(x, before * 3)
 
 
-def test_sums_in_place_of_a_tensor_leave_gradients_alone() -> None:
+@torch.no_grad()
+def test_residual_may_take_the_place_of_its_input() -> None:
+    x = random(2, 5, 3)
+    before = x.clone()
+    assert products.residual(lambda rows: rows * 2, x, 1, 2, in_place=True) is x
+    assert torch.equal(x, before * 3)
+
+
+def test_residual_takes_no_place_where_gradients_need_it() -> None:
     x, weight = random(4, 3), random(3, 3, seed=1).requires_grad_()
     before = x.clone()
     products.residual(lambda rows: rows @ weight, x, 0, 2, in_place=True).sum().backward()
@@ -193,10 +211,14 @@ def test_half_group_norm_is_the_rounded_float32_one() -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_network_gives_the_same_without_the_ways_around(monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("sizes", ["tiny", "demo"])  # heads of demo are as wide as at full size
+def test_network_gives_the_same_without_the_ways_around(
+    monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, sizes: str
+) -> None:
     need_direct(dtype)
-    model = set_compute_dtype(load_tiny(), dtype)
-    pixels = torch.rand((1, 3, 224, 224), generator=torch.Generator().manual_seed(0)) * 2 - 1
+    model = set_compute_dtype(load_tiny() if sizes == "tiny" else load_sam3("demo"), dtype)
+    side = model.config.image_size
+    pixels = torch.rand((1, 3, side, side), generator=torch.Generator().manual_seed(0)) * 2 - 1
     with torch.no_grad():
         text = model.encode_text(["road", "swimming pool"])
         direct = model.ground(model.encode_image(pixels), text)
