@@ -4,9 +4,9 @@ On a CPU, PyTorch's fused attention computes half precision no faster than float
 attention goes through compiled code where that is to be had (`flash_attention`), else block by block: as many queries
 at a time as have their scores fit into the processor's cache.
 
-In blocks, a softmax first subtracts the largest score, so that nothing overflows. Where lengths of queries and keys say that
-nothing can (|q . k| is at most |q| |k|), the scores go into a power of two as they are, and the sum is divided out of
-the few results instead of the many weights.
+In blocks, a softmax first subtracts the largest score, so that nothing overflows. Where lengths of queries and keys say
+that nothing can (|q . k| is at most |q| |k|), the scores go into a power of two as they are, and the sum is divided out
+of the few results instead of the many weights.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ def linear(
 
 def is_direct(*factors: Tensor) -> bool:
     """Whether a product may bypass PyTorch's own operators: on a CPU that oneDNN knows, and nothing watches it."""
-    if any(x.device.type != "cpu" or x.numel() == 0 for x in factors) or _is_traced(*factors):
+    if _is_traced(*factors) or any(x.device.type != "cpu" or x.numel() == 0 for x in factors):
         return False
     if torch.is_autocast_enabled("cpu") or (torch.is_grad_enabled() and any(x.requires_grad for x in factors)):
         return False
@@ -111,7 +111,7 @@ def piecewise(function: Callable[[Tensor], Tensor], x: Tensor, dim: int, size: i
     Returns:
         `function(x)`.
     """
-    if x.device.type != "cpu" or x.shape[dim] <= size or _is_traced(x):
+    if _is_traced(x) or x.device.type != "cpu" or x.shape[dim] <= size:
         return function(x)
     return torch.cat([function(piece) for piece in x.split(size, dim)], dim)
 
