@@ -27,6 +27,7 @@ from segearth_ov3.atomic import complete_or_absent
 from segearth_ov3.metrics.report import checkout_commit, package_versions
 from segearth_ov3.sam3.build import build_sam3
 from segearth_ov3.sam3.config import Sam3Config
+from segearth_ov3.sam3.flash_attention import handles
 from segearth_ov3.sam3.model import Sam3, set_compute_dtype
 from segearth_ov3.sam3.random_weights import deterministic_tensor
 
@@ -94,7 +95,9 @@ def peak(device: str) -> int:
 def describe_device(device: str) -> str:
     """The device with the name of its hardware."""
     is_cuda = torch.device(device).type == "cuda"
-    return f"{device} ({torch.cuda.get_device_name(device) if is_cuda else processor_name()})"
+    name = torch.cuda.get_device_name(device) if is_cuda else processor_name()
+    compiled = ", compiled attention" if handles(torch.zeros(1, 1, 1, 32, device=device)) else ""
+    return f"{device} ({name}{compiled})"
 
 
 def processor_name() -> str:
@@ -137,20 +140,6 @@ def write_result(text: str, out: Path | None) -> None:
     if out is not None:
         with complete_or_absent(out) as partial:
             partial.write_text(text, encoding="utf-8")
-
-
-def markdown(columns: Mapping[str, str], rows: list[list[str]]) -> str:
-    """A table.
-
-    Args:
-        columns: Heading of each column and its alignment, "left" or "right".
-        rows: Cells.
-
-    Returns:
-        Markdown without a newline at the end.
-    """
-    rules = ["---" if side == "left" else "--:" for side in columns.values()]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in [list(columns), rules, *rows])
 
 
 def whole_numbers(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, ...]:

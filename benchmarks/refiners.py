@@ -31,6 +31,7 @@ from torch.nn import functional
 
 from segearth_ov3.cli.options import DTYPES, DeviceType, resolve_device, resolve_dtype
 from segearth_ov3.errors import SegEarthError
+from segearth_ov3.metrics.report import markdown_table
 from segearth_ov3.refiners import RefinerContext, build_refiners
 from segearth_ov3.sam3.config import Sam3Config
 
@@ -189,21 +190,18 @@ def as_json(configuration: Configuration, rows: list[Row]) -> str:
 def as_markdown(result: dict[str, Any]) -> str:
     """The table of a result; times in ms."""
     setup = result["configuration"]
-    lines = [
-        "| Place | Setting | Median, ms | Spread, ms | Of the forward pass | Peak, MiB |",
-        "|---|---|--:|--:|--:|--:|",
-    ]
+    rows = [["Place", "Setting", "Median, ms", "Spread, ms", "Of the forward pass", "Peak, MiB"]]
     for row in result["rows"]:
         median, low, high = (f"{1000 * row[key]:.2f}" for key in ("median_s", "min_s", "max_s"))
         share = f"{100 * row['share_of_forward']:.2f} %"
         peak_mib = "–" if row["peak_bytes"] is None else f"{row['peak_bytes'] / 2**20:.0f}"
-        lines.append(f"| {row['place']} | {row['name']} | {median} | {low} – {high} | {share} | {peak_mib} |")
-    lines.append(
-        f"\n{setup['config']} network, {setup['prompts']} prompts in chunks of at most {setup['prompt_chunk']}, "
+        rows.append([row["place"], row["name"], median, f"{low} – {high}", share, peak_mib])
+    note = (
+        f"{setup['config']} network, {setup['prompts']} prompts in chunks of at most {setup['prompt_chunk']}, "
         f"{setup['repeats']} repetitions; {result['device']}, {result['dtype']}, {setup['threads']} threads, "
         f"torch {result['versions']['torch']}"
     )
-    return "\n".join(lines)
+    return f"{markdown_table(rows, left=(0, 1))}\n\n{note}"
 
 
 @click.command()

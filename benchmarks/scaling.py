@@ -23,7 +23,6 @@ import numpy as np
 import torch
 from harness import (
     PRESETS,
-    markdown,
     out_option,
     peak,
     random_network,
@@ -40,6 +39,7 @@ from stages import Walk, measure_peaks, profile
 
 from segearth_ov3.cli.options import DTYPES, DeviceType, resolve_device, resolve_dtype
 from segearth_ov3.errors import SegEarthError
+from segearth_ov3.metrics.report import markdown_table
 from segearth_ov3.refiners import build_refiners
 from segearth_ov3.sam3.model import Sam3
 from segearth_ov3.segmenter import Segmenter
@@ -118,15 +118,7 @@ def measure(configuration: Configuration) -> dict[str, Any]:
 
 def stage_table(result: dict[str, Any]) -> str:
     """Stages against their floor."""
-    columns = {
-        "Stage": "left",
-        "Median, ms": "right",
-        "Spread, ms": "right",
-        "GFLOP": "right",
-        "MiB": "right",
-        "Floor, ms": "right",
-        "Floor of it": "right",
-    }
+    heading = ["Stage", "Median, ms", "Spread, ms", "GFLOP", "MiB", "Floor, ms", "Floor of it"]
     rows = [
         [
             row["stage"],
@@ -144,20 +136,12 @@ def stage_table(result: dict[str, Any]) -> str:
         f"One image and {count} prompts. Best of a large matrix product: {peaks['flop_per_s'] / 1e9:.0f} GFLOP/s; of a "
         f"copy: {peaks['bytes_per_s'] / 1e9:.0f} GB/s."
     )
-    return f"{markdown(columns, rows)}\n\n{note}"
+    return f"{markdown_table([heading, *rows])}\n\n{note}"
 
 
 def call_table(result: dict[str, Any]) -> str:
     """Whole calls over prompts, windows and refiners."""
-    columns = {
-        "Varied": "left",
-        "Value": "left",
-        "Prompts": "right",
-        "Windows": "right",
-        "Median, s": "right",
-        "Spread, s": "right",
-        "Peak, MiB": "right",
-    }
+    heading = ["Varied", "Value", "Prompts", "Windows", "Median, s", "Spread, s", "Peak, MiB"]
     rows = [
         [
             row["kind"],
@@ -170,12 +154,12 @@ def call_table(result: dict[str, Any]) -> str:
         ]
         for row in result["calls"]
     ]
-    return markdown(columns, rows)
+    return markdown_table([heading, *rows], left=(0, 1))
 
 
 def measure_table(result: dict[str, Any]) -> str:
     """What single measures brought."""
-    columns = {"Measure": "left", "Stage": "left", "With, ms": "right", "Without, ms": "right", "Brings": "right"}
+    heading = ["Measure", "Stage", "With, ms", "Without, ms", "Brings"]
     rows = [
         [
             row["measure"],
@@ -186,7 +170,7 @@ def measure_table(result: dict[str, Any]) -> str:
         ]
         for row in result["measures"]
     ]
-    return markdown(columns, rows)
+    return markdown_table([heading, *rows], left=(0, 1))
 
 
 def as_markdown(result: dict[str, Any]) -> str:

@@ -16,11 +16,8 @@ Every run has a process of its own, so that its peak memory is its own.
 
 from __future__ import annotations
 
-import datetime
 import hashlib
-import json
 import multiprocessing
-import platform
 import resource
 import sys
 import tempfile
@@ -32,19 +29,19 @@ from typing import Any
 import click
 import numpy as np
 import rasterio
+from harness import out_option, result_json, write_result
 from rasterio.transform import Affine
 from rasterio.windows import Window
 
-from segearth_ov3.atomic import complete_or_absent
 from segearth_ov3.demo.scenes import SCENE_CLASSES, demo_resolution, generate_scene
 from segearth_ov3.geo.options import WindowOptions
 from segearth_ov3.geo.scene import segment_scene
 from segearth_ov3.geo.tiles import plan_scene
-from segearth_ov3.metrics.report import checkout_commit, markdown_table, package_versions
+from segearth_ov3.metrics.report import markdown_table
 from segearth_ov3.segmenter import Segmenter
 from segearth_ov3.vocabulary import Vocabulary
 
-SCHEMA = "segearth-ov3/scenes/1"
+SCHEMA = "segearth-ov3/scenes/2"
 CLASSES = [f"class {index}" for index in range(10)]
 DEMO_WINDOW, OVERLAP = 336, 0.25
 NEAR_PX = 16
@@ -240,7 +237,7 @@ def as_markdown(result: dict[str, Any]) -> str:
 @click.option("--strip", "strip_px", type=click.IntRange(1), default=6000, show_default=True, help="Of the second run.")
 @click.option("--network-size", type=click.IntRange(336), default=1500, show_default=True, help="For the demo model.")
 @click.option("--seam-scenes", type=click.IntRange(0), default=2, show_default=True, help="Scenes to find seams in.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Also write the result as JSON.")
+@out_option
 def main(size: int, strip_px: int, network_size: int, seam_scenes: int, out: Path | None) -> None:
     """Measure how scenes are read, blended and written, and print tables.
 
@@ -250,16 +247,7 @@ def main(size: int, strip_px: int, network_size: int, seam_scenes: int, out: Pat
     """
     with tempfile.TemporaryDirectory() as folder:
         result = measure_all(Path(folder), size, strip_px, network_size, seam_scenes)
-    result |= {
-        "schema": SCHEMA,
-        "machine": platform.machine(),
-        "versions": package_versions(),
-        "commit": checkout_commit(Path(__file__).resolve().parents[1]),
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-    }
-    if out is not None:
-        with complete_or_absent(out) as partial:
-            partial.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_result(result_json(SCHEMA, "cpu", result), out)
     click.echo(as_markdown(result))
     hashes = {run["sha256"] for run in result["streaming"]}
     if len(hashes) != 1:

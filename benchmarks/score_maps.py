@@ -30,6 +30,7 @@ from torch.nn.functional import interpolate
 
 from segearth_ov3.engine.score_maps import prompt_score_maps
 from segearth_ov3.engine.scores import FusionSettings
+from segearth_ov3.metrics.report import markdown_table
 from segearth_ov3.sam3.outputs import Masks
 
 MAP_SIDE = 288
@@ -96,9 +97,7 @@ def measure(way: str, kind: str, side: int, count: int, repeats: int, threads: i
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True)
 def main(sides: tuple[int, ...], masks: int, repeats: int, threads: int) -> None:
     """Compare fusion in blocks of rows with whole maps, and print a table."""
-    click.echo(
-        "| Side | Masks | Way | CPU s, median | Spread | Memory, MiB | Difference |\n|--:|---|---|--:|--:|--:|--:|"
-    )
+    rows = [["Side", "Masks", "Way", "CPU s, median", "Spread", "Memory, MiB", "Difference"]]
     for side in sides:
         for kind in ("objects", "noise"):
             found = {}
@@ -106,11 +105,11 @@ def main(sides: tuple[int, ...], masks: int, repeats: int, threads: int) -> None
                 with multiprocessing.get_context("spawn").Pool(1) as pool:
                     seconds, grown, found[way] = pool.apply(measure, (way, kind, side, masks, repeats, threads))
                 difference = float((found[way] - found["whole"]).abs().max())
-                click.echo(
-                    f"| {side} | {masks} {kind} | {way} | {statistics.median(seconds):.2f} "
-                    f"| {min(seconds):.2f} – {max(seconds):.2f} | {grown / 2**20:.0f} | {difference:.1e} |"
-                )
-    click.echo(f"\n{threads} thread(s), torch {torch.__version__}")
+                spread = f"{min(seconds):.2f} – {max(seconds):.2f}"
+                times = [f"{statistics.median(seconds):.2f}", spread]
+                rows.append([str(side), f"{masks} {kind}", way, *times, f"{grown / 2**20:.0f}", f"{difference:.1e}"])
+                click.echo(f"{side}, {kind}, {way}", err=True)
+    click.echo(f"{markdown_table(rows, left=(1, 2))}\n\n{threads} thread(s), torch {torch.__version__}")
 
 
 if __name__ == "__main__":

@@ -28,11 +28,12 @@ import click
 import numpy as np
 import torch
 from comparison import OURS, Clock, Group
-from harness import PRESETS, markdown, out_option, random_network, result_json, whole_numbers, write_result
+from harness import PRESETS, out_option, random_network, result_json, whole_numbers, write_result
 from peers import BATCH, Task, build_transformers, prompt_words
 
 from segearth_ov3.cli.options import DTYPES, DeviceType, resolve_device, resolve_dtype
 from segearth_ov3.errors import SegEarthError
+from segearth_ov3.metrics.report import markdown_table
 
 SCHEMA = "segearth-ov3/throughput/1"
 ABSENT_SHARES = (0.25, 0.75)
@@ -132,19 +133,19 @@ def agreement_cells(row: dict[str, Any]) -> list[str]:
 
 def as_markdown(result: dict[str, Any]) -> str:
     """The tables of a result: all prompts present first, absent ones apart."""
-    columns = {
-        "Dtype": "left",
-        "Prompts": "right",
-        "System": "left",
-        "Median, s": "right",
-        "Spread, s": "right",
-        "Of ours": "right",
-        "Of ours in bf16": "right",
-        "Peak, MiB": "right",
-        "Δ presence": "right",
-        "Δ scores": "right",
-        "Equal labels": "right",
-    }
+    heading = [
+        "Dtype",
+        "Prompts",
+        "System",
+        "Median, s",
+        "Spread, s",
+        "Of ours",
+        "Of ours in bf16",
+        "Peak, MiB",
+        "Δ presence",
+        "Δ scores",
+        "Equal labels",
+    ]
     parts = []
     for share in sorted({row["absent_share"] for row in result["rows"]}):
         cells = []
@@ -158,7 +159,7 @@ def as_markdown(result: dict[str, Any]) -> str:
             ratios = [times_ours(result["rows"], row, dtype) for dtype in (row["dtype"], "bfloat16")]
             cells.append([*head, *times, *ratios, memory, *agreement_cells(row)])
         title = "All prompts present" if share == 0 else f"{share:.0%} of the prompts absent"
-        parts.append(f"{title}:\n\n{markdown(columns, cells)}")
+        parts.append(f"{title}:\n\n{markdown_table([heading, *cells], left=(0, 2))}")
     setup = result["configuration"]
     parts.append(
         f"{setup['config']} network, one image of its size, at most {setup['repeats']} repetitions; "

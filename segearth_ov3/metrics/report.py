@@ -11,7 +11,7 @@ import datetime
 import json
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -240,18 +240,23 @@ def summary(report: Report) -> str:
     )
 
 
-def markdown_table(rows: Sequence[Sequence[str]]) -> str:
+def markdown_table(rows: Sequence[Sequence[str]], left: Collection[int] = (0,)) -> str:
     """Make a table that reads well as plain text too.
 
     Args:
-        rows: Cells of each line, the heading first. The first column is set to the left, the others to the right.
+        rows: Cells of each line, the heading first.
+        left: Columns that are set to the left, from 0; the others are set to the right.
 
     Returns:
         Lines of equal length, without a line break at the end.
     """
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [_row(row, widths) for row in rows]
-    lines.insert(1, "|" + "|".join("-" * (width + 2 - bool(i)) + ":" * bool(i) for i, width in enumerate(widths)) + "|")
+    lines = []
+    for row in rows:
+        cells = (cell.ljust(w) if i in left else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths)))
+        lines.append(f"| {' | '.join(cells)} |")
+    rules = ("-" * (w + 2) if i in left else "-" * (w + 1) + ":" for i, w in enumerate(widths))
+    lines.insert(1, f"|{'|'.join(rules)}|")
     return "\n".join(lines)
 
 
@@ -263,8 +268,3 @@ def format_score(percent: float | None) -> str:
 def to_percent(fraction: float | np.floating) -> float | None:
     """A fraction in per cent; None for NaN, which JSON does not have."""
     return None if math.isnan(fraction) else 100 * float(fraction)
-
-
-def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
-    first = cells[0].ljust(widths[0])
-    return "| " + " | ".join([first, *(cell.rjust(width) for cell, width in zip(cells[1:], widths[1:]))]) + " |"
