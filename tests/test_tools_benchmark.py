@@ -119,14 +119,17 @@ def test_earlier_results_are_kept_unless_asked(tool, finished, command, capsys):
     [
         (("nowhere*.py", "--out", "out"), "error: no such file: nowhere*.py"),
         (("a/one.py", "b/one.py", "--out", "out"), "error: two configurations are called one"),
+        (("a/two.py", "b/three.py", "--out", "out"), "error: a/two.py and b/three.py are both of the set loveda"),
     ],
-    ids=["no file", "one name"],
+    ids=["no file", "one name", "one set"],
 )
 def test_mistake_is_one_line(tool, capsys, tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
     for folder in "ab":
         Path(folder).mkdir()
         Path(folder, "one.py").touch()
+    for path in ("a/two.py", "b/three.py"):
+        Path(path).write_text(f"_base_ = '{config_of('loveda')}'\n", encoding="utf-8")
     assert tool.main(list(arguments)) == 1
     assert capsys.readouterr().err.startswith(message)
     assert not Path("out").exists()

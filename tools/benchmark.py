@@ -76,6 +76,27 @@ def find_files(patterns: Sequence[str]) -> list[Path]:
     return list(files)
 
 
+def check_sets(files: Sequence[Path]) -> None:
+    """Refuse two sources of one set before anything is measured: the table has one line for each.
+
+    Raises:
+        OptionError: There are two.
+    """
+    from segearth_ov3.metrics.report import Report
+    from segearth_ov3.mmseg_plugin.configuration import load_config
+
+    sources: dict[str, Path] = {}
+    for path in files:
+        try:
+            is_report = path.suffix == ".json"
+            name = Report.from_json(path.read_text("utf-8")).dataset if is_report else load_config(path).dataset_name
+        except Exception:  # what is wrong with a source is told when its turn comes
+            continue
+        if name in sources:
+            raise OptionError(f"{sources[name]} and {path} are both of the set {name}; one table takes one of them")
+        sources[name] = path
+
+
 def data_root_of(args: argparse.Namespace, path: Path) -> str | None:
     """Folder of the set of a configuration, where the command line names one."""
     from segearth_ov3.datasets import SPECS
@@ -143,6 +164,7 @@ def say(text: str) -> None:
 def run(args: argparse.Namespace) -> int:
     """Evaluate all, write the table; returns the exit code."""
     files = find_files(args.sources)
+    check_sets(files)
     from segearth_ov3.atomic import complete_or_absent
     from segearth_ov3.datasets.comparison import comparison_page
     from segearth_ov3.mmseg_plugin.processes import start_processes, stop_processes
