@@ -225,10 +225,11 @@ def test_network_gives_the_same_without_the_ways_around(
         products._supports.cache_clear()
         monkeypatch.setattr(products, "_supports", lambda _: False)
         plain = model.ground(model.encode_image(pixels), text)
+    tolerance = {"tiny": 1e-4, "demo": 1e-3}[sizes] if dtype == torch.float32 else 0.3
     for name in direct._fields:
-        difference = (getattr(direct, name) - getattr(plain, name)).abs()
-        if dtype == torch.float32:
-            assert difference.max() < 1e-3, name
-        else:  # rounding moves single queries of a trained decoder far
-            assert difference.mean() < 0.1, name
+        found, expected = getattr(direct, name), getattr(plain, name)
+        if sizes == "demo" and dtype == torch.bfloat16:  # rounding moves single queries of a trained decoder far
+            assert (found - expected).abs().mean() < 0.1, name
+        else:
+            torch.testing.assert_close(found, expected, atol=tolerance, rtol=0, msg=name)
     assert not torch.equal(direct.mask_logits, plain.mask_logits), "the ways around were not taken"
