@@ -70,8 +70,7 @@ def measure_pixels(profile: RasterProfile) -> PixelAreas:
             or pixels outside of the Earth. The message is the reason.
     """
     if profile.transform is None:
-        kind = "georeferenced by control points only" if profile.gcps else "not georeferenced"
-        raise RasterError(f"no areas: the image is {kind}")
+        raise RasterError(f"no areas: the image is {_georeference(profile)}")
     if profile.crs is None:
         raise RasterError("no areas: the image has a transform but no coordinate reference system")
     if not (profile.crs.is_geographic or profile.crs.is_projected):
@@ -110,6 +109,15 @@ def sum_by_class(
         weights = areas.block(first_row + block.start, first_row + block.stop)[counted].ravel()
         sums += np.bincount(labels[block][counted].ravel(), weights=weights, minlength=classes)
     return sums
+
+
+def _georeference(profile: RasterProfile) -> str:
+    """Describe how an image without a transform is placed on the ground."""
+    if profile.gcps:
+        return "georeferenced by control points only"
+    if profile.rpcs is not None:
+        return "georeferenced by RPCs only (orthorectify it to get areas)"
+    return "not georeferenced"
 
 
 def _true_areas(profile: RasterProfile, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:

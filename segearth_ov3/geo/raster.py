@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from rasterio.control import GroundControlPoint
     from rasterio.crs import CRS
     from rasterio.io import DatasetReader
+    from rasterio.rpc import RPC
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +43,7 @@ class RasterProfile:
         gcp_crs: Coordinate reference system of the control points, or None.
         nodata: The value that marks pixels without information, or None.
         bands: Numbers of the bands used.
+        rpcs: Rational polynomial coefficients of a raw satellite image, or None.
     """
 
     path: str
@@ -53,6 +55,7 @@ class RasterProfile:
     gcp_crs: CRS | None
     nodata: float | None
     bands: BandChoice
+    rpcs: RPC | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -160,6 +163,7 @@ def describe_raster(dataset: DatasetReader, path: str, bands: BandChoice) -> Ras
         gcp_crs=gcp_crs,
         nodata=dataset.nodata,
         bands=bands,
+        rpcs=dataset.rpcs,
     )
 
 

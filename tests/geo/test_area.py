@@ -6,12 +6,14 @@ from a projection.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
 import pytest
 from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
+from rasterio.rpc import RPC
 from rasterio.transform import Affine
 from rasterio.warp import transform as transform_points
 
@@ -29,6 +31,16 @@ def profile_of(
 ) -> RasterProfile:
     parsed = None if crs is None else CRS.from_string(crs)
     return RasterProfile("scene.tif", *size, parsed, transform, gcps, None, None, BandChoice((1, 2, 3), None))
+
+
+def flat_rpc() -> RPC:
+    """Coefficients that place every pixel at the same point."""
+    ratio = [1.0] + [0.0] * 19
+    return RPC(
+        **dict.fromkeys(("height_off", "lat_off", "long_off", "line_off", "samp_off"), 4.0),
+        **dict.fromkeys(("height_scale", "lat_scale", "long_scale", "line_scale", "samp_scale"), 1.0),
+        **dict.fromkeys(("line_num_coeff", "line_den_coeff", "samp_num_coeff", "samp_den_coeff"), ratio),
+    )
 
 
 def areas_of(crs: str, transform: Affine, size: tuple[int, int]) -> np.ndarray:
@@ -117,6 +129,7 @@ def test_single_pixel_has_an_area(crs: str) -> None:
     [
         (profile_of(None, None, (2, 2)), "not georeferenced"),
         (profile_of(None, None, (2, 2), (GroundControlPoint(0, 0, 1, 1),)), "control points only"),
+        (dataclasses.replace(profile_of(None, None, (2, 2)), rpcs=flat_rpc()), r"by RPCs only \(orthorectify it"),
         (profile_of("EPSG:25832", None, (2, 2)), "not georeferenced"),
         (profile_of(None, Affine(1, 0, 0, 0, -1, 0), (2, 2)), "no coordinate reference system"),
         (profile_of('LOCAL_CS["site",UNIT["metre",1]]', Affine(1, 0, 0, 0, -1, 0), (2, 2)), "neither geographic nor"),

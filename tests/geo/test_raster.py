@@ -10,6 +10,7 @@ import rasterio
 from PIL import Image
 from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
+from rasterio.rpc import RPC
 from rasterio.transform import Affine
 
 from segearth_ov3.errors import RasterError
@@ -50,6 +51,14 @@ def test_control_points_are_read(write_raster: Callable[..., Path], rgb: np.ndar
     assert [(gcp.row, gcp.col, gcp.x, gcp.y) for gcp in profile.gcps] == [(0, 0, 30, 10), (0, 8, 38, 10), (6, 0, 30, 4)]
     assert profile.gcp_crs == CRS.from_epsg(4326)
     assert profile.transform is None
+
+
+def test_rational_polynomials_are_read(write_raster: Callable[..., Path], rgb: np.ndarray) -> None:
+    ratio = [1.0] + [0.0] * 19
+    rpcs = RPC(100, 500, 47.5, 0.1, ratio, ratio, 3, 3, 8.5, 0.1, ratio, ratio, 4, 4)
+    profile = read_rgb(write_raster(rgb, crs=None, transform=None, rpcs=rpcs)).profile
+    assert profile.rpcs is not None
+    assert (profile.rpcs.lat_off, profile.rpcs.line_scale, profile.rpcs.samp_num_coeff) == (47.5, 3, ratio)
 
 
 def test_everything_is_valid_without_nodata_and_mask(write_raster: Callable[..., Path], rgb: np.ndarray) -> None:
