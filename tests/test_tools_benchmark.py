@@ -110,7 +110,7 @@ def test_folder_of_a_single_set_can_be_named(tool, sets, tmp_path):
 def test_earlier_results_are_kept_unless_asked(tool, finished, command, capsys):
     before = (finished.out / "segearth-ov3_dubai" / "results.json").read_bytes()
     assert tool.main([*command[1:], "--out", str(finished.out)]) == 1
-    assert "segearth-ov3_dubai holds an earlier run; --resume goes on" in capsys.readouterr().err
+    assert "segearth-ov3_dubai holds an earlier run; --resume continues it" in capsys.readouterr().err
     assert (finished.out / "segearth-ov3_dubai" / "results.json").read_bytes() == before
 
 

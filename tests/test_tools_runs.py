@@ -141,6 +141,43 @@ def test_image_that_two_processes_have_predicted_counts_once(run, model, monkeyp
     assert len((tmp_path / "out" / "records.jsonl").read_text().splitlines()) == 1 + 5
 
 
+def test_second_run_into_a_folder_is_refused_while_the_first_one_works(run, model, monkeypatch, tmp_path, capsys):
+    assert run(out=tmp_path / "alone") == 0
+    encode, codes = FakeSam3.encode_trunk, []
+
+    def encode_beside_another_run(pixels):
+        monkeypatch.setattr(model, "encode_trunk", lambda pixels: encode(model, pixels))
+        codes.extend([run("--resume", options=("model.prob_threshold=0.6",)), run("--overwrite")])
+        return encode(model, pixels)
+
+    monkeypatch.setattr(model, "encode_trunk", encode_beside_another_run)
+    assert run() == 0
+    assert codes == [1, 1]
+    assert f"error: {tmp_path / 'out'}: another process is working on it" in capsys.readouterr().err
+    assert without_times(report_of(tmp_path / "out")) == without_times(report_of(tmp_path / "alone"))
+
+
+def test_records_of_two_runs_are_never_put_together(run, model, tmp_path, capsys):
+    """What two runs of different settings left in one file before folders were locked."""
+    assert run() == 0
+    assert run(out=tmp_path / "other", options=("model.prob_threshold=0.6",)) == 0
+    path = tmp_path / "out" / "records.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    others = (tmp_path / "other" / "records.jsonl").read_text().splitlines(keepends=True)
+    path.write_text("".join([*lines[:2], *others[2:]]))
+    assert run("--resume") == 1
+    assert f"{path}, line 3 is a record of another run" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_weights_of_another_name_and_equal_content_are_the_same_run(run, model, sets, tmp_path):
+    assert run() == 0
+    copy = tmp_path / "copy.safetensors"
+    copy.write_bytes(sets.weights.read_bytes())
+    model.calls.clear()
+    assert run("--resume", "--checkpoint", str(copy)) == 0
+    assert model.calls["images encoded"] == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "options", "different"),
     [
@@ -165,7 +202,7 @@ def test_results_are_not_replaced_without_being_asked(run, model, tmp_path, caps
     before = (tmp_path / "out" / "results.json").read_bytes()
     model.calls.clear()
     assert run() == 1
-    assert "out holds an earlier run; --resume goes on with it, --overwrite" in capsys.readouterr().err
+    assert "out holds an earlier run; --resume continues it, --overwrite" in capsys.readouterr().err
     assert model.calls["images encoded"] == 0
     assert (tmp_path / "out" / "results.json").read_bytes() == before
 

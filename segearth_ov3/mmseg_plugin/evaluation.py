@@ -11,9 +11,10 @@ in the order of the dataset, so that the result depends neither on the number of
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
-import os
+import itertools
 import platform
 import shutil
 import time
@@ -29,8 +30,7 @@ from mmengine.runner import Runner
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import MODELS
 
-from ..errors import OptionError
-from ..geo.output import replace_when_complete
+from ..atomic import complete_or_absent
 from ..metrics.report import Report, make_report, to_markdown
 from .configuration import CheckedSet
 from .hooks import PicturesHook, ProgressHook, RecordHook, SavePredictionsHook
@@ -38,6 +38,7 @@ from .processes import in_first, together
 from .protocol import deviations
 from .records import RECORDS, ImageRecord, RecordFile, image_names, sum_confusions
 from .segmentor import Network, SegEarthOV3Segmentor, load_network
+from .workfolder import check_leftovers, hold_folder, make_folder
 
 RESULTS = "results.json"
 PREDICTIONS = "predictions"
@@ -65,33 +66,33 @@ class Outputs:
     pictures: Path | None = None
     logs: Path | None = None
 
-    def claim(self) -> None:
-        """Make the folders, so that a wrong one is found out before hours of work.
+    def claim(self, held: contextlib.ExitStack) -> None:
+        """Create the folders, lock `folder` and check what is in it, before anything slow.
+
+        Args:
+            held: The first process locks the folder until this closes.
 
         Raises:
-            OptionError: A folder cannot be written to, or it holds results and neither resuming nor overwriting is
-                wanted.
+            OptionError: A folder cannot be written to, another process is working in it, or it holds results and
+                neither resuming nor overwriting is wanted.
         """
+        if get_rank() == 0:
+            held.enter_context(hold_folder(self.folder))
         for folder in filter(None, (self.folder, self.pictures)):
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise OptionError(f"cannot write results to {folder}: {error.strerror}") from error
-            if not os.access(folder, os.W_OK):
-                raise OptionError(f"cannot write results to {folder}: no permission")
-        results = [path for path in (self.folder / RESULTS, self.folder / _TABLE) if path.exists()]
-        records = sorted(self.folder.glob("records*.jsonl"))
+            make_folder(folder)
+        check_leftovers(self.folder, *self._leftovers(), resume=self.resume, overwrite=self.overwrite)
+
+    def clear(self) -> None:
+        """Remove what an earlier run has left, where overwriting is wanted."""
         if self.overwrite:
-            for file in (*results, *records):
+            for file in itertools.chain(*self._leftovers()):
                 file.unlink(missing_ok=True)
             shutil.rmtree(self.folder / PREDICTIONS, ignore_errors=True)
-        elif records and not self.resume:
-            raise OptionError(
-                f"{self.folder} holds an earlier run; --resume goes on with it, --overwrite begins anew, or give "
-                f"another --out"
-            )
-        elif results and not records:
-            raise OptionError(f"{self.folder} holds results without records; --overwrite replaces them")
+
+    def _leftovers(self) -> tuple[list[Path], list[Path]]:
+        """Record files and results in the folder."""
+        results = [path for path in (self.folder / RESULTS, self.folder / _TABLE) if path.exists()]
+        return sorted(self.folder.glob("records*.jsonl")), results
 
     def hooks(self) -> list[Hook]:
         """What mmengine's loop does with each prediction."""
@@ -145,8 +146,15 @@ def evaluate(config: Config, checked: CheckedSet, outputs: Outputs, networks: Ne
         SegEarthError: A setting, the weights, the data or a folder cannot be used, in whichever process; or the folder
             holds an interrupted run of other settings.
     """
-    segmentor = together(lambda: _build_segmentor(config, networks or NetworkCache()))
-    together(outputs.claim)  # in all: processes of other nodes may have folders of their own
+    with contextlib.ExitStack() as held:
+        together(lambda: outputs.claim(held))  # in all: processes of other nodes may have folders of their own
+        segmentor = together(lambda: _build_segmentor(config, networks or NetworkCache()))
+        together(outputs.clear)
+        return _measure(config, checked, outputs, segmentor)
+
+
+def _measure(config: Config, checked: CheckedSet, outputs: Outputs, segmentor: SegEarthOV3Segmentor) -> Report:
+    """Predict what is missing, in all processes; the first one writes the results."""
     records, done = _open_records(config, outputs, segmentor, checked.dataset)
     names = image_names(checked.dataset)
     missing = [index for index, name in enumerate(names) if name not in done]
@@ -206,6 +214,7 @@ def _open_records(
 def _subject(config: Config, outputs: Outputs, segmentor: SegEarthOV3Segmentor) -> dict[str, Any]:
     """All that the records depend on: of the device its kind only."""
     settings = segmentor.describe()
+    del settings["checkpoint"]  # weights are compared by content, not by name
     return {
         **settings,
         "device": torch.device(settings["device"]).type,
@@ -267,5 +276,5 @@ def _report(
 
 def _write(report: Report, folder: Path) -> None:
     for name, content in {RESULTS: report.to_json(), _TABLE: to_markdown(report)}.items():
-        with replace_when_complete(folder / name) as partial:
+        with complete_or_absent(folder / name) as partial:
             partial.write_text(content, encoding="utf-8")

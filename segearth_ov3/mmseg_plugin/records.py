@@ -1,11 +1,13 @@
-"""What was measured of each image, kept in a file while a run goes on, so that an interrupted run can go on.
+"""Keep the counts of each image in a file during a run, so that an interrupted run can be resumed.
 
-A record file has one line of JSON per image below a line that says what the run is. Counts are kept sparse, as an image
-has few of the 171 classes that a vocabulary may have.
+A record file has one line of JSON per image, below a line that describes the run. Each record carries a digest of that
+description, so that a record of another run is refused wherever it stands. Counts are kept sparse, as an image has few
+of the 171 classes that a vocabulary may have.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os.path
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,9 +21,11 @@ from numpy.typing import NDArray
 from ..atomic import complete_or_absent
 from ..errors import OptionError
 from ..metrics.confusion import IntArray
+from .workfolder import GO_ON
 
 RECORDS = "records.jsonl"
 _SHOWN = 3
+_AGAIN = "--overwrite starts over"
 
 
 class PixelCounts(NamedTuple):
@@ -95,29 +99,38 @@ class RecordFile:
     """Records of images, one line of JSON each, below a line that says what they are records of.
 
     Args:
-        path: The file; made by the first record.
+        path: The file; created by the first record.
         subject: Everything the records depend on, in plain JSON types.
         classes: Number of classes C.
 
     Raises:
-        OptionError: The file holds records of something else, and the message names the difference; or it is damaged.
+        OptionError: The file holds records of another run, and the message names the difference or the line; or a
+            line is damaged. An incomplete last line, which an interruption leaves, is dropped.
     """
 
     def __init__(self, path: Path, subject: Mapping[str, Any], classes: int) -> None:
         self._path = path
         self._classes = classes
         self._subject = json.loads(json.dumps(subject))
+        self._run = settings_digest(self._subject)
         self.records: dict[str, ImageRecord] = {}
         if path.exists():
             self._read()
 
     def add(self, record: ImageRecord) -> None:
-        """Append a record and hand it to the operating system, so that it outlives this process."""
-        is_new = not self._path.exists()
-        with self._path.open("a", encoding="utf-8") as file:
-            if is_new:
-                file.write(json.dumps(self._subject) + "\n")
-            file.write(_to_line(record))
+        """Append a record and hand it to the operating system, so that it outlives this process.
+
+        Raises:
+            OptionError: The file cannot be written; the records before are kept.
+        """
+        header = "" if self._path.exists() else json.dumps(self._subject) + "\n"
+        try:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(header + _to_line(record, self._run))
+        except OSError as error:
+            raise OptionError(
+                f"cannot write {self._path}: {error.strerror}; the {len(self.records)} images before are kept: {GO_ON}"
+            ) from error
         self.records[record.image] = record
 
     def take_in(self, other: RecordFile) -> None:
@@ -128,27 +141,54 @@ class RecordFile:
         other._path.unlink(missing_ok=True)
 
     def _read(self) -> None:
-        content = self._path.read_text(encoding="utf-8")
-        whole = content[: content.rfind("\n") + 1]  # a line that was cut off does not count
+        content = self._path.read_bytes()
+        whole = content[: content.rfind(b"\n") + 1]  # a line that was cut off does not count
         if not whole:
             self._path.unlink()
             return
+        header, *lines = whole.splitlines()
+        self._check_subject(header)
+        for number, line in enumerate(lines, start=2):
+            record = self._parse(line, number)
+            self.records[record.image] = record
+        if whole != content:
+            with complete_or_absent(self._path) as partial:
+                partial.write_bytes(whole)
+
+    def _check_subject(self, header: bytes) -> None:
         try:
-            found, *entries = map(json.loads, whole.splitlines())
-            records = [_from_fields(fields, self._classes) for fields in entries] if found == self._subject else []
-        except (ValueError, TypeError, LookupError) as error:
-            raise OptionError(f"{self._path} is damaged ({error}); --overwrite begins anew") from error
+            found = json.loads(header)
+        except ValueError as error:
+            raise OptionError(f"{self._path}, line 1 is damaged ({error}); {_AGAIN}") from error
         if found != self._subject:
             different = list(differences(found, self._subject))
             more = f" and {len(different) - _SHOWN} more" * (len(different) > _SHOWN)
             raise OptionError(
                 f"{self._path} holds another run, different in {'; '.join(different[:_SHOWN])}{more}; "
-                f"give another --out, or --overwrite to begin anew"
+                f"give another --out, or start over with --overwrite"
             )
-        self.records = {record.image: record for record in records}
-        if whole != content:
-            with complete_or_absent(self._path) as partial:
-                partial.write_text(whole, encoding="utf-8")
+
+    def _parse(self, line: bytes, number: int) -> ImageRecord:
+        """Read the record of a line; a record of another run, or none, is refused."""
+        where = f"{self._path}, line {number}"
+        try:
+            fields = json.loads(line)
+            run = fields.pop("run", None)
+            record = _from_fields(fields, self._classes)
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            raise OptionError(f"{where} is damaged ({error}); remove the line, or {_AGAIN}") from error
+        if run != self._run:
+            raise OptionError(
+                f"{where} is a record of another run (settings {run}, expected {self._run}), so the file is a mixture; "
+                f"{_AGAIN}"
+            )
+        return record
+
+
+def settings_digest(settings: Any) -> str:
+    """Return 16 hexadecimal digits that stand for a structure of plain JSON types, whatever the order of its keys."""
+    text = json.dumps(settings, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def differences(found: Any, wanted: Any, key: str = "") -> Iterator[str]:
@@ -170,16 +210,19 @@ def _short(value: Any) -> str:
     return f"{len(value)} entries" if isinstance(value, (list, Mapping)) else str(value)
 
 
-def _to_line(record: ImageRecord) -> str:
+def _to_line(record: ImageRecord, run: str) -> str:
     counts = [[each.positions.tolist(), each.counts.tolist()] for each in record.counts]
     diagnostics = None
     if record.diagnostics is not None:
         diagnostics = [[None if np.isnan(x) else x for x in row] for row in record.diagnostics.tolist()]
-    return json.dumps({**record._asdict(), "counts": counts, "diagnostics": diagnostics}) + "\n"
+    return json.dumps({**record._asdict(), "counts": counts, "diagnostics": diagnostics, "run": run}) + "\n"
 
 
 def _from_fields(fields: dict[str, Any], classes: int) -> ImageRecord:
     pairs = [[np.array(each, dtype=np.int64) for each in pair] for pair in fields["counts"]]
+    for places, pixels in pairs:
+        if places.shape != pixels.shape or (places.size and not 0 <= places.min() <= places.max() < classes**2):
+            raise ValueError(f"expected counts of {classes} classes")
     diagnostics = fields["diagnostics"]
     if diagnostics is not None:
         diagnostics = np.array(diagnostics, dtype=np.float64)

@@ -10,7 +10,14 @@ import pytest
 from image_records import record
 
 from segearth_ov3.errors import OptionError
-from segearth_ov3.mmseg_plugin.records import ImageRecord, PixelCounts, RecordFile, differences, sum_confusions
+from segearth_ov3.mmseg_plugin.records import (
+    ImageRecord,
+    PixelCounts,
+    RecordFile,
+    differences,
+    settings_digest,
+    sum_confusions,
+)
 
 pytestmark = pytest.mark.mmseg
 
@@ -109,15 +116,70 @@ def test_records_of_another_run_are_refused_with_the_difference(tmp_path, change
     assert path.read_text() == before
 
 
-@pytest.mark.parametrize("line", ["{}", "no json", '{"image": "a", "counts": [[[99], [1]]]}', "[]"])
-def test_damaged_line_is_told_and_the_file_kept(tmp_path, line):
+@pytest.mark.parametrize("line", ["{}", "no json", '{"image": "a", "counts": [[[99], [1]]]}', "[]", "\0\0\0", "\udcff"])
+def test_damaged_line_is_named_and_the_file_kept(tmp_path, line):
     path = tmp_path / "records"
     RecordFile(path, SUBJECT, 3).add(record())
-    before = path.read_text() + line + "\n"
-    path.write_text(before)
-    with pytest.raises(OptionError, match=r"records is damaged .*; --overwrite begins anew"):
+    before = path.read_bytes() + line.encode("utf-8", "surrogateescape") + b"\n"
+    path.write_bytes(before)
+    with pytest.raises(
+        OptionError, match=r"records, line 3 is damaged .*; remove the line, or --overwrite starts over"
+    ):
+        RecordFile(path, SUBJECT, 3)
+    assert path.read_bytes() == before
+
+
+def test_counts_outside_the_matrix_are_damage(tmp_path):
+    path = tmp_path / "records"
+    RecordFile(path, SUBJECT, 3).add(record())
+    header, line = path.read_text().splitlines()
+    fields = json.loads(line)
+    fields["counts"][0] = [[9], [1]]
+    path.write_text(f"{header}\n{json.dumps(fields)}\n")
+    with pytest.raises(OptionError, match=r"records, line 2 is damaged \(expected counts of 3 classes\)"):
+        RecordFile(path, SUBJECT, 3)
+
+
+def test_record_of_another_run_is_refused_with_its_line(tmp_path):
+    """Two runs that both began in an empty folder append to one file."""
+    path = tmp_path / "records"
+    first, second = RecordFile(path, SUBJECT, 3), RecordFile(path, {**SUBJECT, "diagnostics": False}, 3)
+    first.add(record("a", 0))
+    second.add(record("b", 1))
+    first.add(record("c", 2))
+    before = path.read_text()
+    with pytest.raises(OptionError, match=r"records, line 3 is a record of another run .* --overwrite starts over"):
         RecordFile(path, SUBJECT, 3)
     assert path.read_text() == before
+
+
+def test_record_without_a_digest_is_refused(tmp_path):
+    path = tmp_path / "records"
+    RecordFile(path, SUBJECT, 3).add(record())
+    path.write_text(re.sub(r', "run": "[0-9a-f]{16}"', "", path.read_text()))
+    with pytest.raises(OptionError, match=r"records, line 2 is a record of another run \(settings None, expected "):
+        RecordFile(path, SUBJECT, 3)
+
+
+def test_full_disk_names_the_file_and_how_to_continue(tmp_path, monkeypatch):
+    file = RecordFile(tmp_path / "records", SUBJECT, 3)
+    file.add(record("a"))
+
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(type(tmp_path), "open", full)
+    with pytest.raises(
+        OptionError, match=r"cannot write .*records: No space left on device; the 1 images before .*--re"
+    ):
+        file.add(record("b"))
+    assert list(file.records) == ["a"]
+
+
+def test_digest_ignores_the_order_of_keys_and_sees_every_value():
+    one = settings_digest({"a": [1, {"b": None}], "c": 0.5})
+    assert one == settings_digest({"c": 0.5, "a": [1, {"b": None}]})
+    assert len({one, settings_digest({"a": [1, {"b": False}], "c": 0.5}), settings_digest({})}) == 3
 
 
 def test_records_of_another_file_are_taken_in_once(tmp_path):
