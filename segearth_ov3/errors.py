@@ -1,13 +1,14 @@
 """Exceptions of the toolkit: one tree, so that `except SegEarthError` catches every mistake a caller can make.
 
     SegEarthError
-    ├── ShapeError          (also ValueError)     an array has the wrong shape
-    ├── OptionError         (also ValueError)     an argument or configuration value is not admissible
-    ├── UnknownNameError    (also KeyError)       a registry has no such entry
-    ├── VocabularyError     (also ValueError)     a class list cannot be used
-    ├── CheckpointError     (also RuntimeError)   weights are missing, damaged or not SAM 3
-    ├── RasterError         (also ValueError)     a raster cannot be read or written
-    └── DatasetError        (also RuntimeError)   benchmark data are missing or malformed
+    ├── ShapeError          (also ValueError)      an array has the wrong shape
+    ├── OptionError         (also ValueError)      an argument or configuration value is not admissible
+    ├── UnknownNameError    (also KeyError)        a registry has no such entry
+    ├── VocabularyError     (also ValueError)      a class list cannot be used
+    ├── ScoreError          (also ArithmeticError) scores are not finite
+    ├── CheckpointError     (also RuntimeError)    weights are missing, damaged or not SAM 3
+    ├── RasterError         (also ValueError)      a raster cannot be read or written
+    └── DatasetError        (also RuntimeError)    benchmark data are missing or malformed
 
 Each message says what was expected, what came and what to do, in one line where possible.
 """
@@ -34,6 +35,10 @@ class UnknownNameError(SegEarthError, KeyError):
 
 class VocabularyError(SegEarthError, ValueError):
     """A class list cannot be used."""
+
+
+class ScoreError(SegEarthError, ArithmeticError):
+    """Scores are NaN or infinite, so that no label follows from them."""
 
 
 class CheckpointError(SegEarthError, RuntimeError):

@@ -12,7 +12,7 @@ from torch import Tensor
 from .engine.engine import mask_rows
 from .engine.memory import automatic_chunk, check_count
 from .engine.predictor import Progress, VariantPredictor
-from .engine.scores import FusionSettings
+from .engine.scores import FusionSettings, Presence
 from .engine.variants import Variant
 from .refiners import RefinerSpec, build_refiners, describe_refiner
 from .vocabulary import Vocabulary
@@ -47,7 +47,10 @@ class Segmenter:
             "memory"}) or texts ("smoothing:weight=0.2,at=memory"); see `refiners.REFINERS`.
         prob_threshold: Pixels whose best class score is below it become background, 0 to 1; 0 means none do.
         confidence_threshold: Objects whose score does not exceed it are left out, 0 to 1.
-        use_semantic, use_instance, use_presence: Parts of the score fusion, see `engine.scores`.
+        use_semantic, use_instance: Heads of the network that count, see `engine.scores`.
+        presence: Where the presence of a prompt in the image counts: "full" (published), "gate_only" (the published
+            switch: not in the last product) or "off" (nowhere).
+        use_presence: Removed, use `presence`.
         window: Side of the windows in pixels; None predicts every image as a whole.
         stride: Step from window to window in pixels, 1 to `window`; None means `window`, so that only the windows
             moved back at the borders overlap.
@@ -78,7 +81,8 @@ class Segmenter:
         confidence_threshold: float = 0.5,
         use_semantic: bool = True,
         use_instance: bool = True,
-        use_presence: bool = True,
+        presence: Presence = "full",
+        use_presence: object = None,
         window: int | None = None,
         stride: int | None = None,
         prompt_chunk: int | None = None,
@@ -91,7 +95,9 @@ class Segmenter:
             model.compile_steps(prompt_chunk, mask_rows(model))
         self.model = model
         self.vocabulary = vocabulary
-        self.settings = FusionSettings(prob_threshold, confidence_threshold, use_semantic, use_instance, use_presence)
+        self.settings = FusionSettings(
+            prob_threshold, confidence_threshold, use_semantic, use_instance, presence, use_presence
+        )
         self.refiners = build_refiners(refiners)
         self.window = window
         self.stride = window if stride is None else stride
@@ -136,6 +142,7 @@ class Segmenter:
         Raises:
             ShapeError: Not (H0, W0, 3), or without pixels.
             OptionError: Not an array or tensor of uint8.
+            ScoreError: Scores are not finite: float16 overflows, or the weights are damaged.
         """
         (scores,) = self._predictor.class_scores(image, progress)
         return Segmentation(self._predictor.labels_of(scores), scores)
@@ -156,6 +163,7 @@ class Segmenter:
         Raises:
             ShapeError: As in `__call__`.
             OptionError: As in `__call__`.
+            ScoreError: As in `__call__`.
         """
         (labels,) = self._predictor.labels(image, progress)
         return labels
@@ -177,6 +185,7 @@ class Segmenter:
         Raises:
             ShapeError: There is no image, one is not (H0, W0, 3) or has no pixels, or sizes differ.
             OptionError: Not arrays or tensors of uint8.
+            ScoreError: As in `__call__`.
 
         Warns:
             LowMemoryWarning: Memory ran out for the first time.

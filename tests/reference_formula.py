@@ -40,7 +40,7 @@ def reference_prompt_scores(
         for synonyms in vocabulary.classes:
             for words in synonyms:
                 out = model.ground(features, model.encode_text([words]))
-                presence = _sigmoid(out.presence_logits[0]) if settings.use_presence else np.float32(1)
+                presence = np.float32(1) if settings.presence == "off" else _sigmoid(out.presence_logits[0])
                 instance = np.zeros((height, width), np.float32)
                 for query in range(out.score_logits.shape[1]):
                     score = _sigmoid(out.score_logits[0, query]) * presence
@@ -50,7 +50,37 @@ def reference_prompt_scores(
                 semantic = np.zeros((height, width), np.float32)
                 if settings.use_semantic:
                     semantic = _sigmoid(_resize(out.semantic_logits[0], height, width))
-                maps.append(presence * np.maximum(instance, semantic))
+                best = np.maximum(instance, semantic)
+                maps.append(presence * best if settings.presence == "full" else best)
+    return np.stack(maps)
+
+
+def published_prompt_scores(
+    model: Any, image: np.ndarray, vocabulary: Vocabulary, confidence_threshold: float, *, use_presence_score: bool
+) -> np.ndarray:
+    """Scores of all prompts (P, H0, W0) as the published segmentor computes them, with its own switch.
+
+    The image processor knows no switch: its scores always contain the presence. The segmentor adds up the semantic
+    map and the objects, and only then looks at the switch.
+    """
+    height, width, _ = image.shape
+    pixels = preprocess(torch.from_numpy(image.copy()).permute(2, 0, 1).contiguous(), model.config.image_size)
+    maps = []
+    with torch.no_grad():
+        features = model.encode_image(pixels)
+        for words in vocabulary.prompts:
+            out = model.ground(features, model.encode_text([words]))
+            presence_score = torch.sigmoid(out.presence_logits[0])
+            object_scores = torch.sigmoid(out.score_logits[0]) * presence_score  # the processor
+            prompt_map = torch.zeros(height, width)  # the segmentor
+            for query in range(len(object_scores)):
+                if object_scores[query] > confidence_threshold:
+                    mask = torch.sigmoid(_resize(out.mask_logits[0, query], height, width))
+                    prompt_map = torch.max(prompt_map, mask * object_scores[query])
+            prompt_map = torch.max(prompt_map, torch.sigmoid(_resize(out.semantic_logits[0], height, width)))
+            if use_presence_score:
+                prompt_map = prompt_map * presence_score
+            maps.append(prompt_map.numpy())
     return np.stack(maps)
 
 

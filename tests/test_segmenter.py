@@ -9,10 +9,16 @@ import pytest
 import torch
 from fake_model import FakeSam3
 from golden import load_tiny
-from reference_formula import reference_class_scores, reference_labels, reference_prompt_scores, reference_slide
+from reference_formula import (
+    published_prompt_scores,
+    reference_class_scores,
+    reference_labels,
+    reference_prompt_scores,
+    reference_slide,
+)
 
 from segearth_ov3.engine.score_maps import prompt_score_maps
-from segearth_ov3.engine.scores import FusionSettings, fold_into_classes, kept_queries
+from segearth_ov3.engine.scores import PRESENCES, FusionSettings, fold_into_classes, kept_queries
 from segearth_ov3.errors import OptionError, ShapeError, UnknownNameError, VocabularyWarning
 from segearth_ov3.refiners.base import RefinerContext
 from segearth_ov3.refiners.graph_laplacian import GraphLaplacian
@@ -26,15 +32,21 @@ from segearth_ov3.vocabulary import Vocabulary
 
 WORDS = "background; building,house; road; water,lake,river"
 SWITCHES = [
-    dict(zip(("use_semantic", "use_instance", "use_presence"), values))
-    for values in itertools.product((True, False), repeat=3)
+    dict(zip(("use_semantic", "use_instance", "presence"), values))
+    for values in itertools.product((True, False), (True, False), PRESENCES)
     if values[0] or values[1]
 ]
+Switches = dict[str, bool | str]
 THRESHOLDS = [
     {"prob_threshold": 0.0, "confidence_threshold": 0.5},
     {"prob_threshold": 0.3, "confidence_threshold": 0.1},
     {"prob_threshold": 0.55, "confidence_threshold": 0.45},
 ]
+
+
+def switches_id(switches: Switches) -> str:
+    """The switches in a few letters: "10gate_only"."""
+    return "".join(value if isinstance(value, str) else "01"[value] for value in switches.values())
 
 
 def photo(height: int = 97, width: int = 131, seed: int = 0) -> np.ndarray:
@@ -72,8 +84,8 @@ def assert_labels_follow(
 
 
 @pytest.mark.parametrize("thresholds", THRESHOLDS, ids=str)
-@pytest.mark.parametrize("switches", SWITCHES, ids=lambda s: "".join("01"[on] for on in s.values()))
-def test_labels_and_scores_equal_the_literal_formula(switches: dict[str, bool], thresholds: dict[str, float]) -> None:
+@pytest.mark.parametrize("switches", SWITCHES, ids=switches_id)
+def test_labels_and_scores_equal_the_literal_formula(switches: Switches, thresholds: dict[str, float]) -> None:
     model, vocabulary, image = FakeSam3(), Vocabulary.from_text(WORDS), photo()
     labels, scores = Segmenter(model, vocabulary, **switches, **thresholds)(image)
     prompts = reference_prompt_scores(model, image, vocabulary, FusionSettings(**switches, **thresholds))
@@ -98,13 +110,33 @@ def test_sliding_windows_equal_the_literal_formula(window: int, stride: int) -> 
     assert_labels_follow(labels, expected, 0.5)
 
 
+def test_presence_gate_only_is_the_published_switch() -> None:
+    model, vocabulary, image = FakeSam3(), Vocabulary.from_text(WORDS), photo()
+    options = {"prob_threshold": 0.5, "confidence_threshold": 0.4}
+    scores = {
+        presence: Segmenter(model, vocabulary, presence=presence, **options)(image).scores for presence in PRESENCES
+    }
+    for presence in ("full", "gate_only"):
+        expected = reference_class_scores(
+            published_prompt_scores(model, image, vocabulary, 0.4, use_presence_score=presence == "full"), vocabulary
+        )
+        np.testing.assert_allclose(scores[presence].numpy(), expected, rtol=0, atol=1e-5)
+    assert not torch.allclose(scores["gate_only"], scores["off"], atol=1e-3)
+
+
+@pytest.mark.parametrize("value", [True, False])
+def test_removed_use_presence_names_the_new_option(value: bool) -> None:
+    with pytest.raises(OptionError, match=r"use_presence was replaced by presence: expected presence='full' for True"):
+        Segmenter(FakeSam3(), Vocabulary.from_text(WORDS), use_presence=value)
+
+
 # ---- the formula, with the real network, whose results depend on the batch by rounding
 
 
 @pytest.mark.parametrize("thresholds", [(0.0, 0.15), (0.08, 0.05)], ids=str)
-@pytest.mark.parametrize("switches", SWITCHES, ids=lambda s: "".join("01"[on] for on in s.values()))
+@pytest.mark.parametrize("switches", SWITCHES, ids=switches_id)
 def test_network_outputs_are_fused_by_the_literal_formula(
-    tiny: Sam3, switches: dict[str, bool], thresholds: tuple[float, float]
+    tiny: Sam3, switches: Switches, thresholds: tuple[float, float]
 ) -> None:
     settings, vocabulary, image = FusionSettings(*thresholds, **switches), Vocabulary.from_text(WORDS), photo()
     labels, scores = Segmenter(tiny, vocabulary, **dataclasses.asdict(settings), prompt_chunk=3)(image)
@@ -124,6 +156,15 @@ def test_network_stops_prompts_by_their_presence_without_changing_labels(
     assert 0 < sum(segmented) < 7
     assert_labels_follow(bounded, scores.numpy(), 0.2, margin=1e-5)
     assert (labels == bounded).float().mean() > 0.999
+
+
+@pytest.mark.parametrize("switches", [{"presence": "gate_only"}, {"presence": "gate_only", "use_semantic": False}])
+def test_labels_alone_are_exact_where_presence_is_not_the_last_factor(switches: Switches) -> None:
+    for seed in range(20):
+        model, image = FakeSam3(seed=seed), photo(24, 31, seed)
+        options = {"prob_threshold": 0.45, "confidence_threshold": 0.3, **switches}
+        segmenter = Segmenter(model, Vocabulary.from_text(WORDS), **options)
+        assert torch.equal(segmenter.predict_labels(image), segmenter(image).labels)
 
 
 def test_half_precision_network_gives_float32_scores_close_to_full_precision(tiny: Sam3) -> None:
@@ -376,7 +417,7 @@ def test_overlong_prompt_is_named_when_the_segmenter_is_made() -> None:
 
 
 def test_description_is_json_and_complete() -> None:
-    segmenter = Segmenter(FakeSam3(), Vocabulary.from_text(WORDS), prob_threshold=0.2, use_presence=False, window=64)
+    segmenter = Segmenter(FakeSam3(), Vocabulary.from_text(WORDS), prob_threshold=0.2, presence="gate_only", window=64)
     described = json.loads(json.dumps(segmenter.describe()))
     model = described.pop("model")
     assert Sam3Config.from_dict(model) == Sam3Config.tiny()
@@ -387,7 +428,7 @@ def test_description_is_json_and_complete() -> None:
         "confidence_threshold": 0.5,
         "use_semantic": True,
         "use_instance": True,
-        "use_presence": False,
+        "presence": "gate_only",
         "window": 64,
         "stride": 64,
         "refiners": [],

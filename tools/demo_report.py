@@ -37,11 +37,11 @@ SCENE_SIDE = 504
 SCENE_WINDOW = {"window": 336, "stride": 168}
 DUBAI_CLASSES = "building,house; land,sand,unpaved ground; road; vegetation; water"
 DUBAI_WINDOW = 504  # pixels; larger windows show the network too little of a house
-SWITCHES: dict[str, dict[str, bool]] = {
+SWITCHES: dict[str, dict[str, Any]] = {
     "fused": {},
     "semantic head alone": {"use_instance": False},
     "instance head alone": {"use_semantic": False},
-    "without presence": {"use_presence": False},
+    "without presence": {"presence": "off"},
 }
 
 
@@ -53,7 +53,7 @@ def unseen_scenes(count: int = UNSEEN_SCENES) -> list[LabelledImage]:
 
 
 def measure(
-    model: Sam3, images: Sequence[LabelledImage], classes: str, switches: dict[str, dict[str, bool]], **windows: int
+    model: Sam3, images: Sequence[LabelledImage], classes: str, switches: dict[str, dict[str, Any]], **windows: int
 ) -> dict[str, dict[str, Any]]:
     """mIoU and IoU per class for each setting of the score fusion, in one pass; every pixel is labelled.
 

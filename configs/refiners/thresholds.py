@@ -2,7 +2,8 @@
 variants = [
     dict(name='semantic head alone', use_instance=False),
     dict(name='instance head alone', use_semantic=False),
-    dict(name='without presence', use_presence=False),
+    dict(name='presence not in the last product', presence='gate_only'),
+    dict(name='without presence', presence='off'),
 ]
 sweeps = [
     dict(name='thresholds', grid={

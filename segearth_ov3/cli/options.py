@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
+PRESENCES = ("full", "gate_only", "off")  # of engine.scores, which imports torch
 
 
 class BackgroundType(click.ParamType):
@@ -120,7 +121,7 @@ class ScoreOptions:
     confidence_threshold: float
     use_semantic: bool
     use_instance: bool
-    use_presence: bool
+    presence: str
 
 
 def vocabulary_options(command: CommandT) -> CommandT:
@@ -188,8 +189,12 @@ def score_options(command: CommandT) -> CommandT:
         ),
         "no_semantic": click.option("--no-semantic", is_flag=True, help="Leave out the semantic maps."),
         "no_instance": click.option("--no-instance", is_flag=True, help="Leave out the object masks."),
-        "no_presence": click.option(
-            "--no-presence", is_flag=True, help="Do not weight by the presence of a class in the image."
+        "presence": click.option(
+            "--presence",
+            type=click.Choice(PRESENCES),
+            default="full",
+            show_default=True,
+            help="Weight by the presence of a class in the image; gate_only: all but the last product.",
         ),
     }
     return grouped(command, "scores", _scores_from, options)
@@ -277,7 +282,7 @@ def _scores_from(values: Mapping[str, Any]) -> ScoreOptions:
         values["confidence_threshold"],
         use_semantic=not values["no_semantic"],
         use_instance=not values["no_instance"],
-        use_presence=not values["no_presence"],
+        presence=values["presence"],
     )
 
 

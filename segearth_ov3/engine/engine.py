@@ -16,14 +16,22 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from ..errors import OptionError
+from ..errors import OptionError, ScoreError
+from ..finite import NOT_FINITE
 from ..refiners.base import RefinerContext, refine
 from ..sam3.outputs import Detection, ImageFeatures, Prompt, TextFeatures
 from ..vocabulary import Vocabulary
 from .chunks import Choice, Chunk, Found, plan_chunks
 from .memory import check_count
 from .score_maps import prompt_score_maps
-from .scores import fold_into_classes, kept_queries, presence_probs, query_scores, surviving_prompts
+from .scores import (
+    fold_into_classes,
+    kept_queries,
+    presence_bounds_scores,
+    presence_probs,
+    query_scores,
+    surviving_prompts,
+)
 from .variants import Variant, VariantClock, branches
 
 if TYPE_CHECKING:
@@ -103,10 +111,11 @@ class PromptEngine:
         """Whether prompts may be stopped by their presence when only the labels of a variant are wanted.
 
         A prompt whose presence is below `prob_threshold` has scores below it everywhere. Leaving it out changes no
-        label if pixels below the threshold become background, and if presence is used at all.
+        label if pixels below the threshold become background, and if scores never exceed the presence.
         """
         settings = self._variants[variant].settings
-        return self._vocabulary.background is not None and settings.prob_threshold > 0 and settings.use_presence
+        falls_back = self._vocabulary.background is not None and settings.prob_threshold > 0
+        return falls_back and presence_bounds_scores(settings)
 
     def class_scores(self, pixels: Tensor, size: tuple[int, int], *, labels_only: bool = False) -> Tensor:
         """Score every class at every pixel.
@@ -204,9 +213,11 @@ class PromptEngine:
                 wanted.append(self._wanted(variant, detection, labels_only))
         with self._charge(members):
             tables = to_host(torch.stack(wanted))
+        if not tables[..., 0].all():
+            raise ScoreError(NOT_FINITE)
         groups: list[tuple[list[int], Choice]] = []
         for variant, table in zip(members, tables):
-            choice = Choice(table[:, 0], table[:, 1:])
+            choice = Choice(table[:, 1], table[:, 2:])
             same = next((group for group, chosen in groups if chosen.equals(choice)), None)
             if same is None:
                 groups.append(([variant], choice))
@@ -215,14 +226,16 @@ class PromptEngine:
         return [(tuple(group), choice) for group, choice in groups]
 
     def _wanted(self, variant: int, detection: Detection, labels_only: bool) -> Tensor:
-        """Which rows count, and which queries (P, 1 + Q), bool."""
+        """Which rows have finite logits, which count, and which queries (P, 2 + Q), bool."""
         settings = self._variants[variant].settings
         presence = presence_probs(detection.presence_logits, settings)
         keep = kept_queries(query_scores(detection.score_logits, presence), settings)
         survives = torch.ones_like(presence, dtype=torch.bool)
         if labels_only and self.bound_is_exact(variant):
             survives = surviving_prompts(presence, settings)
-        return torch.cat((survives[:, None], keep), dim=1)
+        # NaN keeps no query and survives no bound, so that no score would show it
+        finite = detection.presence_logits.isfinite() & detection.score_logits.isfinite().all(1)
+        return torch.cat((finite[:, None], survives[:, None], keep), dim=1)
 
     def _masked_scores(
         self, group: tuple[int, ...], choice: Choice, found: Found, size: tuple[int, int], labels_only: bool

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ..errors import OptionError, ShapeError
+from ..finite import check_finite
 from ..geo.tiles import Window, plan_windows
 from ..refiners.base import HasWeights
 from ..sam3.preprocess import preprocess
@@ -109,6 +110,7 @@ class VariantPredictor:
         Raises:
             ShapeError: Not (H0, W0, 3), or without pixels.
             OptionError: Not an array or tensor of uint8.
+            ScoreError: Scores are not finite.
 
         Warns:
             LowMemoryWarning: Memory ran out, and the work was cut into smaller pieces; only the first time.
@@ -131,6 +133,7 @@ class VariantPredictor:
         Raises:
             ShapeError: There is no image, one is not (H0, W0, 3) or has no pixels, or sizes differ.
             OptionError: Not arrays or tensors of uint8.
+            ScoreError: Scores are not finite.
 
         Warns:
             LowMemoryWarning: As in `class_scores`.
@@ -192,7 +195,10 @@ class VariantPredictor:
             inputs = torch.cat([self._preprocess(each) for each in images[batch]])  # (B, 3, R, R)
             return self._engine(clock).class_scores(inputs, (height, width), labels_only=labels_only)
 
-        parts = [scores for _, scores in self._work.batches(len(images), len(self.vocabulary.prompts), score)]
+        parts = []
+        for _, scores in self._work.batches(len(images), len(self.vocabulary.prompts), score):
+            check_finite(scores)
+            parts.append(scores)
         return torch.cat(parts) if len(parts) > 1 else parts[0]
 
     def _slide(
@@ -227,6 +233,7 @@ class VariantPredictor:
         class_scores = torch.zeros(shape, device=prompt_means.device)
         for scores, maps in zip(class_scores, prompt_means):
             fold_into_classes(scores, enumerate(maps), self.vocabulary.class_index)
+        check_finite(class_scores)
         return class_scores
 
     def _preprocess(self, pixels: Tensor) -> Tensor:

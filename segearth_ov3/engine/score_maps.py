@@ -5,7 +5,7 @@ through in blocks of rows, and in each block the masks come a few at a time:
 
     best = sem(x)                                   upsample the semantic map, sigmoid
     best = max(best, s_pq · σ(mask_pq(x))) ...      upsample some masks, sigmoid, amplitude
-    score_p(x) = σ(presence_p) · best
+    score_p(x) = σ(presence_p) · best               or best alone, see `scores.last_factors`
 
 A bilinear value is never above the largest of the logits it is made from. So a mask that is everywhere near a block
 too weak to exceed what is there already is left out of the block, which changes nothing: most masks are small, and
@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ..sam3.outputs import Masks
 from ..shapes import check_shape
-from .scores import FusionSettings
+from .scores import FusionSettings, last_factors
 from .upsampling import WORKING_COPIES, upsampler
 
 CACHE_BUDGET = 4 * 2**20
@@ -48,7 +48,7 @@ def prompt_score_maps(
         query_scores: (P, Q), 0 to 1.
         presence_probs: (P,), 0 to 1.
         size: Height and width of the maps in pixels.
-        settings: Gives the switches of the heads.
+        settings: Gives the switches of the heads, and whether the presence is the last factor.
         counts: Masks of each prompt; None counts them, which waits for the device.
         floor: Scores below it may come out as anything below it, which saves work on a CPU, 0 to 1.
         memory_budget: Bytes that upsampled masks may take at once; at least one row of one mask is always processed.
@@ -69,12 +69,13 @@ def prompt_score_maps(
     if counts is None:
         counts = torch.bincount(masks.prompt_index, minlength=prompts).tolist()
     parts = zip(masks.mask_logits.split(list(counts)), amplitudes.split(list(counts)))
-    floors = _floors(presence_probs, floor)
+    factors = last_factors(presence_probs, settings)
+    floors = _floors(factors, floor)
     for prompt, (mask_logits, mask_amplitudes) in enumerate(parts):
         used = len(mask_logits) if settings.use_instance else 0
         semantic = masks.semantic_logits[prompt] if settings.use_semantic else None
         best = _best_scores(mask_logits[:used], mask_amplitudes[:used], semantic, size, floors[prompt], memory_budget)
-        yield best.mul_(presence_probs[prompt])
+        yield best.mul_(factors[prompt])
 
 
 def _best_scores(
@@ -98,7 +99,8 @@ def _best_scores(
             block.copy_(upsample(semantic_logits[None, source], rows)[0].sigmoid_())
         near, strengths = mask_logits[:, source], amplitudes
         if row_bounds is not None and len(near):
-            strong = row_bounds[:, source].amax(1) > max(floor, float(block.min()))
+            # not "bound > least": masks that are NaN must come through, so that their scores are refused
+            strong = ~(row_bounds[:, source].amax(1) <= max(floor, float(block.min())))
             near, strengths = near[strong], amplitudes[strong]
         for start in range(0, len(near), together):
             some = slice(start, start + together)
@@ -117,11 +119,11 @@ def _blocks(size: tuple[int, int], masks: int, budget: int) -> Iterator[tuple[sl
         yield slice(start, min(start + rows, height)), together
 
 
-def _floors(presence_probs: Tensor, floor: float) -> list[float]:
-    """What the scores of each prompt, before the last product with its presence, may be cut off at.
+def _floors(factors: Tensor, floor: float) -> list[float]:
+    """What the scores of each prompt, before the last product with its factor, may be cut off at.
 
     Elsewhere than on a CPU it would have to be waited for, and is 0.
     """
-    if floor == 0 or presence_probs.device.type != "cpu":
-        return [0.0] * len(presence_probs)
-    return [floor / presence if presence > 0 else 2.0 for presence in presence_probs.tolist()]
+    if floor == 0 or factors.device.type != "cpu":
+        return [0.0] * len(factors)
+    return [floor / factor if factor > 0 else 2.0 for factor in factors.tolist()]

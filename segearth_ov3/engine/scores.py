@@ -10,7 +10,13 @@ For prompt p, query q and pixel x, with all logits upsampled to the original siz
     label(x) = argmax_c score_c, or the background where max_c score_c < prob_threshold
 
 The presence of a prompt enters three times: in the threshold, in the amplitude of its instances, and in the product
-at the end. The maps of the prompts are made by `engine.score_maps`; here is what comes before and after them. All
+at the end. `presence` keeps or drops these uses:
+
+    "full"        all three, the published method
+    "gate_only"   threshold and amplitude only, score_p = max(inst_p, sem_p): the published switch
+    "off"         none, σ(presence_p) is 1 everywhere
+
+The maps of the prompts are made by `engine.score_maps`; here is what comes before and after them. All
 functions are pure, and work in float32 on the device of their arguments.
 """
 
@@ -18,12 +24,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Sequence
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from ..errors import OptionError
 from ..shapes import check_shape
+
+Presence = Literal["full", "gate_only", "off"]
+PRESENCES: tuple[str, ...] = get_args(Presence)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,19 +46,26 @@ class FusionSettings:
             objects the network is sure of, 1 leaves none.
         use_semantic: Off: sem_p is 0 everywhere.
         use_instance: Off: inst_p is 0 everywhere.
-        use_presence: Off: σ(presence_p) is 1 in all three places.
+        presence: Where the presence of a prompt counts: "full", "gate_only" or "off", see the module's docstring.
 
     Raises:
-        OptionError: A threshold is no number from 0 to 1, a switch is neither True nor False, or both heads are off.
+        OptionError: A threshold is no number from 0 to 1, a switch is neither True nor False, both heads are off,
+            `presence` is none of the three, or the removed `use_presence` is given.
     """
 
     prob_threshold: float = 0.0
     confidence_threshold: float = 0.5
     use_semantic: bool = True
     use_instance: bool = True
-    use_presence: bool = True
+    presence: Presence = "full"
+    use_presence: dataclasses.InitVar[object] = None
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, use_presence: object) -> None:
+        if use_presence is not None:
+            raise OptionError(
+                f"use_presence was replaced by presence: expected presence='full' for True, 'off' for False, or "
+                f"'gate_only', got use_presence={use_presence!r}"
+            )
         for name in ("prob_threshold", "confidence_threshold"):
             value = getattr(self, name)
             # values may come from a command line or a configuration, where a misspelt number is a text
@@ -56,7 +73,9 @@ class FusionSettings:
                 raise OptionError(f"expected {name} as a number, got {value!r}")
             if not 0.0 <= value <= 1.0:  # also false for NaN
                 raise OptionError(f"{name} must lie in 0 to 1, got {value}")
-        for name in ("use_semantic", "use_instance", "use_presence"):
+        if self.presence not in PRESENCES:
+            raise OptionError(f"expected presence as one of {', '.join(PRESENCES)}, got {self.presence!r}")
+        for name in ("use_semantic", "use_instance"):
             if not isinstance(getattr(self, name), bool):
                 raise OptionError(f"expected {name} as True or False, got {getattr(self, name)!r}")
         if not (self.use_semantic or self.use_instance):
@@ -70,13 +89,35 @@ def presence_probs(presence_logits: Tensor, settings: FusionSettings) -> Tensor:
 
     Args:
         presence_logits: (P,).
-        settings: `use_presence` off gives 1 for every prompt.
+        settings: `presence="off"` gives 1 for every prompt.
 
     Returns:
         (P,), float32, 0 to 1.
     """
     logits = presence_logits.float()
-    return logits.sigmoid() if settings.use_presence else torch.ones_like(logits)
+    return torch.ones_like(logits) if settings.presence == "off" else logits.sigmoid()
+
+
+def last_factors(presence_probs: Tensor, settings: FusionSettings) -> Tensor:
+    """Return what the best of both heads is multiplied by at the end.
+
+    Args:
+        presence_probs: (P,), 0 to 1.
+        settings: `presence="full"` gives the presence, everything else 1 for every prompt.
+
+    Returns:
+        (P,), float32, 0 to 1.
+    """
+    return presence_probs if settings.presence == "full" else torch.ones_like(presence_probs)
+
+
+def presence_bounds_scores(settings: FusionSettings) -> bool:
+    """Whether no score of a prompt exceeds its presence.
+
+    With "full" every score is the presence times something that is at most 1. With "gate_only" this holds for the
+    instance head, whose amplitudes contain the presence, and not for the semantic head.
+    """
+    return settings.presence == "full" or (settings.presence == "gate_only" and not settings.use_semantic)
 
 
 def query_scores(score_logits: Tensor, presence_probs: Tensor) -> Tensor:
@@ -110,8 +151,8 @@ def kept_queries(query_scores: Tensor, settings: FusionSettings) -> Tensor:
 def surviving_prompts(presence_probs: Tensor, settings: FusionSettings) -> Tensor:
     """Prompts that could reach the probability threshold at some pixel.
 
-    Since a score is the presence times something that is at most 1, and rounding keeps the order of products, a
-    presence below the threshold means that all scores of the prompt are below it too.
+    Where `presence_bounds_scores`, a presence below the threshold means that all scores of the prompt are below it
+    too, since rounding keeps the order of products.
 
     Args:
         presence_probs: (P,), 0 to 1.

@@ -118,6 +118,7 @@ def segment_scene(
         RasterError: The raster cannot be used, a result cannot be written, or unfinished work is in the way or was done
             with other settings. Nothing is left half written.
         ShapeError: `predict` returned scores of another shape.
+        ScoreError: `predict` returned scores that are not finite.
         OptionError: There is not one colour per class.
 
     Warns:

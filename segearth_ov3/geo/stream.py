@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ShapeError
+from ..finite import check_finite
 from .blend import RowBlender, axis_weights, decide_labels
 from .journal import BAND_ROWS, Journal
 from .reader import SceneReader, Tile
@@ -81,6 +82,7 @@ def run_job(job: Job, journal: Journal, progress: Progress | None = None) -> Non
     Raises:
         RasterError: The scene is damaged, or the journal cannot be written.
         ShapeError: `predict` returned scores of another shape.
+        ScoreError: `predict` returned scores that are not finite.
     """
     done = 0
     for index in range(len(job.strips)):
@@ -160,7 +162,9 @@ class _StripWorker:
         if not isinstance(scores, np.ndarray):
             array = scores.detach().cpu()
             array = (array if array.dtype.itemsize == 8 else array.float()).numpy()
-        return np.asarray(array, np.float64 if array.dtype.itemsize == 8 else np.float32)
+        checked = np.asarray(array, np.float64 if array.dtype.itemsize == 8 else np.float32)
+        check_finite(checked)
+        return checked
 
     def _blend(self, row_index: int, batch: Sequence[int], scores: np.ndarray) -> None:
         if self._blender is None:

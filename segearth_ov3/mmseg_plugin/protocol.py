@@ -118,7 +118,9 @@ def deviations(config: Config, images: int, total: int) -> list[str]:
         words = Path(model.vocabulary).name if isinstance(model.vocabulary, str) else "one's own"
         if words != SPECS[name].vocabulary:
             found.append(f"words of {words} (published {SPECS[name].vocabulary})")
-    found += [f"{key} off" for key in ("use_semantic", "use_instance", "use_presence") if not model.get(key, True)]
+    found += [f"{key} off" for key in ("use_semantic", "use_instance") if not model.get(key, True)]
+    presence = model.get("presence", "full")
+    found += [] if presence == "full" else [f"presence {presence}"]
     found += ["with token refiners"] if model.get("refiners") else []
     if is_demo(model.get("checkpoint")) and name != "demo":
         found.append("the demo model, which is for trying out")

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from ..checkpoints import PATH_VARIABLE, load_sam3
 from ..checkpoints.load import open_checkpoint
 from ..checkpoints.manage import checkpoint_hash
-from ..engine.scores import FusionSettings, labels_from_scores
+from ..engine.scores import FusionSettings, Presence, labels_from_scores
 from ..errors import OptionError
 from ..refiners import RefinerSpec, build_refiners
 from ..sam3.model import Sam3
@@ -67,8 +67,9 @@ class SegEarthOV3Segmentor(BaseSegmentor):
         checkpoint: SAM 3 weights; None means the environment variable SEGEARTH_OV3_CHECKPOINT.
         background: Class of pixels where nothing is confident; None gives every pixel its best class.
         refiners: What refines the tokens, in order: [dict(type="smoothing", weight=0.2, at="memory")].
-        prob_threshold, confidence_threshold, use_semantic, use_instance, use_presence, window, stride, prompt_chunk:
-            As in `Segmenter`.
+        prob_threshold, confidence_threshold, use_semantic, use_instance, presence, window, stride, prompt_chunk: As in
+            `Segmenter`.
+        use_presence: Removed, use `presence`.
         device: Where the network runs ("cpu", "cuda:1"); None means the accelerator if there is one.
         dtype: Of the network: "float32", "bfloat16" or "float16".
         keep_scores: Also return the class scores, as `seg_logits`, which is mmseg's name for them; takes more time
@@ -93,7 +94,8 @@ class SegEarthOV3Segmentor(BaseSegmentor):
         confidence_threshold: float = 0.5,
         use_semantic: bool = True,
         use_instance: bool = True,
-        use_presence: bool = True,
+        presence: Presence = "full",
+        use_presence: object = None,
         window: int | None = None,
         stride: int | None = None,
         prompt_chunk: int | None = None,
@@ -105,7 +107,7 @@ class SegEarthOV3Segmentor(BaseSegmentor):
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor or SegEarthOV3DataPreprocessor())
         # before the weights, which take long to load
-        FusionSettings(prob_threshold, confidence_threshold, use_semantic, use_instance, use_presence)
+        FusionSettings(prob_threshold, confidence_threshold, use_semantic, use_instance, presence, use_presence)
         if not isinstance(keep_scores, bool):
             raise OptionError(f"expected keep_scores as True or False, got {keep_scores!r}")
         _check_integers(background=background, window=window, stride=stride, prompt_chunk=prompt_chunk)
@@ -121,7 +123,7 @@ class SegEarthOV3Segmentor(BaseSegmentor):
             confidence_threshold=confidence_threshold,
             use_semantic=use_semantic,
             use_instance=use_instance,
-            use_presence=use_presence,
+            presence=presence,
             window=window,
             stride=stride,
             prompt_chunk=prompt_chunk,

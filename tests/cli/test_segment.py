@@ -169,7 +169,7 @@ DEFAULTS = {
     "confidence_threshold": 0.5,
     "use_semantic": True,
     "use_instance": True,
-    "use_presence": True,
+    "presence": "full",
     "refiners": (),
 }
 
@@ -182,7 +182,8 @@ DEFAULTS = {
         (["--confidence-threshold", "0.1"], {"confidence_threshold": 0.1}),
         (["--no-semantic"], {"use_semantic": False}),
         (["--no-instance"], {"use_instance": False}),
-        (["--no-presence"], {"use_presence": False}),
+        (["--presence", "off"], {"presence": "off"}),
+        (["--presence", "gate_only"], {"presence": "gate_only"}),
         (["--compile"], {"compile": True}),
         (["--refiner", "smoothing"], {"refiners": (Smoothing(),)}),
         (

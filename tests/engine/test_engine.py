@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from fake_model import FakeSam3
@@ -80,7 +82,9 @@ def test_device_is_waited_for_once_per_chunk(labels_only: bool, monkeypatch: pyt
 
     def to_host(tensor: Tensor) -> Tensor:
         read.append(tensor.shape[1])
-        return torch.rand(tensor.shape, generator=torch.Generator().manual_seed(len(read))) > 0.7
+        table = torch.rand(tensor.shape, generator=torch.Generator().manual_seed(len(read))) > 0.7
+        table[..., 0] = True  # logits are finite
+        return table
 
     monkeypatch.setattr(engine_module, "to_host", to_host)
     variants = [Variant(FusionSettings(0.3)), Variant(FusionSettings(0.4, use_instance=False))]
@@ -105,10 +109,13 @@ def test_device_is_waited_for_once_per_chunk(labels_only: bool, monkeypatch: pyt
         (3, {"prob_threshold": 0.3, "use_semantic": False}, True),
         (None, {"prob_threshold": 0.3}, False),
         (0, {"prob_threshold": 0.0}, False),
-        (0, {"prob_threshold": 0.3, "use_presence": False}, False),
+        (0, {"prob_threshold": 0.3, "presence": "off"}, False),
+        (0, {"prob_threshold": 0.3, "presence": "gate_only"}, False),
+        (0, {"prob_threshold": 0.3, "presence": "gate_only", "use_semantic": False}, True),
+        (0, {"prob_threshold": 0.3, "presence": "off", "use_semantic": False}, False),
     ],
 )
-def test_bound_is_used_only_where_it_is_exact(background: int | None, settings: dict[str, float], exact: bool) -> None:
+def test_bound_is_used_only_where_it_is_exact(background: int | None, settings: dict[str, Any], exact: bool) -> None:
     model = FakeSam3(presence_logits={"road": -9.0, "lake": -9.0})
     built = engine(model, Vocabulary.from_text(WORDS, background=background), **settings)
     built.class_scores(pixels(), SIZE, labels_only=True)

@@ -30,7 +30,7 @@ VARIANTS = [
     Variant(SETTINGS),
     Variant(SETTINGS, (SMOOTH,)),
     Variant(SETTINGS, (TRUNK,)),
-    Variant(FusionSettings(use_presence=False)),
+    Variant(FusionSettings(presence="off")),
 ]
 TOP_K = 3
 

@@ -49,7 +49,7 @@ VARIANTS = {
     "no threshold": variant(confidence_threshold=0.08),
     "trunk": variant("smoothing:weight=2,at=trunk", prob_threshold=0.2, confidence_threshold=0.08),
     "memory": variant("graph_laplacian:lam=3,at=memory", prob_threshold=0.15),
-    "chain": variant("smoothing:weight=2,at=trunk", "lowpass:radius=1,alpha=1,at=pyramid", use_presence=False),
+    "chain": variant("smoothing:weight=2,at=trunk", "lowpass:radius=1,alpha=1,at=pyramid", presence="off"),
 }
 
 
@@ -71,7 +71,7 @@ def test_windows_of_variants_differ_from_each_other(tiny: Sam3) -> None:
 @pytest.mark.parametrize("windows", [{}, WINDOWS], ids=["whole", "windows"])
 def test_labels_of_variants_equal_those_of_segmenters(windows: dict[str, int]) -> None:
     model = FakeSam3()
-    variants = [variant(), variant(prob_threshold=0.4), variant(confidence_threshold=0.1, use_presence=False)]
+    variants = [variant(), variant(prob_threshold=0.4), variant(confidence_threshold=0.1, presence="off")]
     found = predictor(model, *variants, **windows).labels(photo())
     for each, labels in zip(variants, found):
         segmenter = Segmenter(model, VOCABULARY, **dataclasses.asdict(each.settings), **windows)

@@ -56,7 +56,7 @@ def test_presence_is_the_sigmoid_of_its_logit() -> None:
 
 
 def test_without_presence_it_is_one() -> None:
-    assert presence_probs(torch.tensor([0.0, -9.0]), FusionSettings(use_presence=False)).tolist() == [1.0, 1.0]
+    assert presence_probs(torch.tensor([0.0, -9.0]), FusionSettings(presence="off")).tolist() == [1.0, 1.0]
 
 
 def test_score_at_the_confidence_threshold_is_not_kept() -> None:

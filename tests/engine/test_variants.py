@@ -94,7 +94,9 @@ VARIANTS = {
     "threshold": variant(prob_threshold=0.2, **KEPT),
     "threshold, memory": variant("graph_laplacian:lam=3,at=memory", prob_threshold=0.2, confidence_threshold=0.05),
     "no instances": variant(use_instance=False),
-    "no presence": variant(use_presence=False, confidence_threshold=0.6),
+    "presence gates only": variant(presence="gate_only", prob_threshold=0.2, confidence_threshold=0.05),
+    "presence gates instances": variant(presence="gate_only", use_semantic=False, prob_threshold=0.2, **KEPT),
+    "no presence": variant(presence="off", confidence_threshold=0.6),
 }
 
 
@@ -219,8 +221,8 @@ def test_each_refiner_acts_once_per_image_or_chunk_for_all_variants() -> None:
         ([{}, {"prob_threshold": 0.3}, {"prob_threshold": 0.6}], True, 4 + 3 + 2),
         ([{}, {"confidence_threshold": 0.1}], False, 4 + 4),
         ([{}, {"use_instance": False}, {"confidence_threshold": 1.0}], False, 4 + 4),
-        ([{}, {"use_presence": False}], False, 4 + 4),
-        ([{"prob_threshold": 0.3}, {"prob_threshold": 0.3, "use_presence": False}], True, 3 + 4),
+        ([{}, {"presence": "off"}], False, 4 + 4),
+        ([{"prob_threshold": 0.3}, {"prob_threshold": 0.3, "presence": "off"}], True, 3 + 4),
         ([{"prob_threshold": 0.9}, {"prob_threshold": 0.3}], True, 0 + 3),
     ],
 )

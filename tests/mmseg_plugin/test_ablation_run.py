@@ -55,12 +55,12 @@ def test_variants_and_points_of_sweeps_come_in_order(tmp_path):
 def test_variant_has_its_refiners_and_settings(tmp_path):
     _, found = read(
         tmp_path,
-        "variants = [dict(name='a', prob_threshold=0.3, use_presence=False, refiners=[\n"
+        "variants = [dict(name='a', prob_threshold=0.3, presence='off', refiners=[\n"
         "    dict(type='smoothing', weight=0.5, at='trunk'), 'lowpass:alpha=0.4'])]\n",
     )
-    settings = FusionSettings(prob_threshold=0.3, confidence_threshold=0.4, use_presence=False)
+    settings = FusionSettings(prob_threshold=0.3, confidence_threshold=0.4, presence="off")
     chain = (Smoothing(weight=0.5, at="trunk"), Lowpass(alpha=0.4))
-    changed = {"prob_threshold": 0.3, "use_presence": False}
+    changed = {"prob_threshold": 0.3, "presence": "off"}
     assert found == NamedVariant("a", Variant(settings, chain), changed)
 
 
@@ -132,8 +132,13 @@ def test_threshold_that_is_no_number_is_told(tmp_path):
 
 
 def test_switch_that_is_no_truth_value_is_told(tmp_path):
-    with pytest.raises(OptionError, match="use_presence"):
-        read(tmp_path, "variants = [dict(name='a', use_presence='False')]\n")
+    with pytest.raises(OptionError, match="expected use_semantic as True or False"):
+        read(tmp_path, "variants = [dict(name='a', use_semantic='False')]\n")
+
+
+def test_removed_use_presence_points_to_presence(tmp_path):
+    with pytest.raises(OptionError, match=r"unknown field 'use_presence'.*did you mean 'presence'\?"):
+        read(tmp_path, "variants = [dict(name='a', use_presence=False)]\n")
 
 
 def test_unknown_refiner_lists_the_known_ones(tmp_path):
@@ -167,7 +172,7 @@ def test_last_parameter_of_a_grid_runs_fastest():
 
 def test_parameter_is_set_in_its_refiner_and_nowhere_else():
     chain = [{"type": "smoothing", "weight": 9}, "lowpass:alpha=0.4", {"type": "smoothing"}]
-    sweep = {"name": "s", "refiners": chain, "use_presence": False, "grid": {"smoothing.weight": [0.1, 0.2]}}
+    sweep = {"name": "s", "refiners": chain, "use_semantic": False, "grid": {"smoothing.weight": [0.1, 0.2]}}
     first, second = expand_sweep(sweep)
     for point, weight in ((first, 0.1), (second, 0.2)):
         assert point["refiners"] == [
@@ -175,7 +180,7 @@ def test_parameter_is_set_in_its_refiner_and_nowhere_else():
             {"type": "lowpass", "alpha": 0.4},
             {"type": "smoothing", "weight": weight},
         ]
-        assert point["use_presence"] is False
+        assert point["use_semantic"] is False
         assert "grid" not in point
 
 

@@ -1,0 +1,32 @@
+"""Refuse scores that are not finite, wherever they enter: comparisons with NaN are false and would choose class 0."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from .errors import ScoreError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+NOT_FINITE = (
+    "scores are not finite (NaN or infinite): use float32 or bfloat16 instead of float16, or check the weights with "
+    "`segearth-ov3 checkpoint verify`"
+)
+
+
+def check_finite(scores: np.ndarray | Tensor) -> None:
+    """Raise if any score is NaN or infinite; waits for the device.
+
+    Args:
+        scores: At least one number, an array or tensor of a floating type.
+
+    Raises:
+        ScoreError: A score is not finite; the message names the likely causes.
+    """
+    # minimum and maximum propagate NaN, and need no mask of the size of the scores
+    lowest, highest = scores.min(), scores.max()
+    if not (math.isfinite(lowest) and math.isfinite(highest)):
+        raise ScoreError(NOT_FINITE)
