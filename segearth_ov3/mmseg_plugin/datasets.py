@@ -21,9 +21,9 @@ from mmcv.transforms import BaseTransform
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS, TRANSFORMS
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
 from ..datasets import SPECS, DatasetSpec
+from ..datasets.reading import read_colors
 from ..errors import DatasetError, OptionError
 
 logger = logging.getLogger(__name__)
@@ -135,7 +135,7 @@ class LoadColorAnnotations(BaseTransform):
         new_labels = np.arange(256, dtype=np.uint8)
         for old, new in (results.get("label_map") or {}).items():  # where a configuration takes some of the classes
             new_labels[old] = new
-        results["gt_seg_map"] = new_labels[self.decode(_read_rgb(path), source=path)]
+        results["gt_seg_map"] = new_labels[self.decode(read_colors(path), source=path)]
         results.setdefault("seg_fields", []).append("gt_seg_map")
         return results
 
@@ -207,15 +207,6 @@ def check_class_count(prompted_classes: int, dataset_classes: Sequence[str]) -> 
 def _numbers(values: int | Sequence[int] | None) -> set[int] | None:
     """One number or several as a set; None stays None."""
     return {values} if isinstance(values, int) else None if values is None else set(values)
-
-
-def _read_rgb(path: str) -> NDArray[np.uint8]:
-    """Colours (H0, W0, 3) of an image file of any mode."""
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
-    except (OSError, UnidentifiedImageError) as error:
-        raise DatasetError(f"cannot read the label image {path}: {error}") from error
 
 
 def _color_code(color: Sequence[int]) -> int:

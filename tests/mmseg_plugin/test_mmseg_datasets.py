@@ -166,7 +166,7 @@ def test_unknown_handling_of_undocumented_colours_is_refused():
 
 def test_damaged_mask_is_a_dataset_error(tmp_path):
     (tmp_path / "mask.png").write_bytes(b"no picture")
-    with pytest.raises(DatasetError, match=r"cannot read the label image .*mask\.png"):
+    with pytest.raises(DatasetError, match=r"cannot read .*mask\.png"):
         labels_of(LoadColorAnnotations(**LOADER), tmp_path / "mask.png")
 
 

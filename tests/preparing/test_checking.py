@@ -13,6 +13,8 @@ from prepare_data.command import RECIPES, main
 
 from segearth_ov3.datasets import SPECS
 
+COLOURS = np.arange(36 * 44 * 3, dtype=np.uint16).reshape(36, 44, 3).astype(np.uint8)
+
 
 @pytest.mark.parametrize("name", [name for name, recipe in RECIPES.items() if recipe.published])
 def test_published_way_has_a_folder_of_its_own_and_is_described(download, prepare, tmp_path, capsys, name):
@@ -61,7 +63,7 @@ def test_check_finds_labels_flattened_by_newer_pillow(download, prepare, tmp_pat
         (lambda root: shutil.rmtree(root / "ann_dir"), "no folder"),
         (lambda root: write(root / "ann_dir/val/2522.png", np.full((36, 44), 8, np.uint8)), "values [8] are no class"),
         (lambda root: write(root / "ann_dir/val/2522.png", np.zeros((36, 40), np.uint8)), "(36, 44)"),
-        (lambda root: write(root / "ann_dir/val/2522.png", np.zeros((36, 44, 3), np.uint8)), "one 8-bit channel"),
+        (lambda root: write(root / "ann_dir/val/2522.png", COLOURS), "channels of colours"),
     ],
 )
 def test_check_finds_damage(download, prepare, tmp_path, damage, message):

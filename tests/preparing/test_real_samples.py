@@ -21,6 +21,7 @@ from prepare_data.pixels import Notes
 
 import segearth_ov3.mmseg_plugin  # noqa: F401  (registers the classes)
 from segearth_ov3.datasets import SPECS
+from segearth_ov3.datasets.reading import read_picture
 
 pytestmark = [
     pytest.mark.mmseg,
@@ -110,9 +111,7 @@ def test_potsdam_colour_labels(evaluate, shared_data, tmp_path):
     notes = Notes()
     for path in sorted((source / "labels").iterdir()):
         pixels.write_picture(read(path, notes), tmp_path / "Potsdam/ann_dir/val" / path.name)
-        pixels.write_picture(
-            pixels.read_rgb(source / "images" / path.name), tmp_path / "Potsdam/img_dir/val" / path.name
-        )
+        pixels.write_picture(read_picture(source / "images" / path.name), tmp_path / "Potsdam/img_dir/val" / path.name)
     results, predictions = evaluate("potsdam", tmp_path / "Potsdam")
     pairs = [(path, predictions / path.name) for path in sorted((source / "labels").iterdir())]
     assert_scores(results, independent_iou(pairs, 6, lambda path: read_colors(path, ISPRS)), 2)
@@ -136,7 +135,7 @@ def test_building_crops(evaluate, shared_data, tmp_path, name, folder):
     for stem in stems:
         labels = pixels.binary()(source / f"labels/{stem}.png", Notes())
         pixels.write_picture(labels, tmp_path / "set" / spec.label_dir / f"{stem}{spec.label_suffix}")
-        picture = pixels.read_rgb(source / f"images/{stem}.png")
+        picture = read_picture(source / f"images/{stem}.png")
         pixels.write_picture(picture, tmp_path / "set" / spec.image_dir / f"{stem}{spec.image_suffix}")
     results, predictions = evaluate(name, tmp_path / "set")
     pairs = [(source / f"labels/{stem}.png", predictions / f"{stem}.png") for stem in stems]

@@ -18,10 +18,11 @@ from tqdm import tqdm
 
 from segearth_ov3.atomic import complete_or_absent
 from segearth_ov3.datasets import DatasetSpec
+from segearth_ov3.datasets.reading import read_picture
 from segearth_ov3.errors import DatasetError
 
 from .crop_plans import Crop
-from .pixels import Notes, cut, read_indices, read_rgb, read_size, write_picture
+from .pixels import Notes, cut, read_indices, read_size, write_picture
 from .recipe import Pair, Recipe
 
 
@@ -162,7 +163,7 @@ def _write_images(recipe: Recipe, source: Path, targets: Sequence[tuple[Item, Pa
         for _, target in targets:
             take(source, target)
         return
-    pixels = (recipe.read_image or read_rgb)(source)
+    pixels = (recipe.read_image or read_picture)(source)
     for item, target in targets:
         write_picture(pixels if item.crop is None else cut(pixels, item.crop[1:], fill=0), target)
 

@@ -15,13 +15,12 @@ from pathlib import Path
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from segearth_ov3.atomic import complete_or_absent
+from segearth_ov3.datasets.reading import open_picture, read_colors, read_header, read_labels
 from segearth_ov3.errors import DatasetError
 from segearth_ov3.geo.raster import without_georeference_warning
-
-Image.MAX_IMAGE_PIXELS = None  # scenes are large on purpose
 
 Pixels = NDArray[np.uint8]
 LabelReader = Callable[[Path, "Notes"], Pixels]
@@ -46,31 +45,14 @@ class Notes:
                 self.counts[text] += count
 
 
-def read_rgb(path: Path) -> Pixels:
-    """Any picture as 8-bit RGB (H0, W0, 3); orientation tags are not applied.
-
-    Raises:
-        DatasetError: It cannot be read.
-    """
-    return np.asarray(_opened(path).convert("RGB"))
-
-
 def read_size(path: Path) -> tuple[int, int]:
     """Width and height, without decoding.
 
     Raises:
         DatasetError: It is no picture.
     """
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except (OSError, UnidentifiedImageError):  # such as four bands, which Pillow does not open
-        pass
-    try:
-        with _open_raster(path) as raster:
-            return raster.width, raster.height
-    except rasterio.errors.RasterioError as error:
-        raise _unreadable(path, error) from error
+    height, width = read_header(path).size
+    return width, height
 
 
 def read_bands(path: Path) -> NDArray:
@@ -93,14 +75,14 @@ def _open_raster(path: Path) -> rasterio.DatasetReader:
 
 
 def read_indices(path: Path, notes: Notes | None = None) -> Pixels:
-    """Stored values of a label with one channel: palette indices or grey values.
+    """Read the stored values of a label with one channel: palette indices or grey values.
 
     Raises:
-        DatasetError: It cannot be read, or has several channels or values above 255.
+        DatasetError: It cannot be read, or holds colours or values above 255.
     """
-    values = np.asarray(_opened(path))
-    if values.ndim != 2 or values.min() < 0 or values.max() > 255:
-        raise DatasetError(f"{path}: expected one 8-bit channel of class values, got {values.shape}, {values.dtype}")
+    values = read_labels(path)
+    if odd := np.unique(values[(values < 0) | (values > 255)])[:5].tolist():
+        raise DatasetError(f"{path}: expected class values 0 to 255, got also {odd}")
     return values.astype(np.uint8)
 
 
@@ -123,7 +105,7 @@ def colored(colors: Mapping[Rgb, int], default: int = 0, undocumented: str = UND
     """A reader of colours, matched exactly; others become `default` and are counted under `undocumented`."""
 
     def read(path: Path, notes: Notes) -> Pixels:
-        codes = _color_codes(read_rgb(path))
+        codes = _color_codes(read_colors(path))
         labels = np.full(codes.shape, default, dtype=np.uint8)
         unknown = np.ones(codes.shape, dtype=bool)
         for color, value in colors.items():
@@ -144,7 +126,7 @@ def colored_by_sum(colors: Mapping[Rgb, int], weights: Rgb) -> LabelReader:
     lookup[list(sums)] = list(sums.values())
 
     def read(path: Path, notes: Notes) -> Pixels:
-        return lookup[read_rgb(path).astype(np.int64) @ weight]
+        return lookup[read_colors(path).astype(np.int64) @ weight]
 
     return read
 
@@ -153,7 +135,7 @@ def binary(threshold: int = 128) -> LabelReader:
     """A reader of masks: 1 where the grey value reaches the threshold; masks of 0 and 1 stay as they are."""
 
     def read(path: Path, notes: Notes) -> Pixels:
-        grey = np.asarray(_opened(path).convert("L"))
+        grey = _grey(path)
         is_coded = grey.max() == 1 and path.suffix.lower() not in (".jpg", ".jpeg")
         return grey.copy() if is_coded else (grey >= threshold).astype(np.uint8)
 
@@ -162,7 +144,7 @@ def binary(threshold: int = 128) -> LabelReader:
 
 def any_channel(path: Path, notes: Notes) -> Pixels:
     """1 where any channel is above 127, or where a mask that holds only 0 and 1 is 1."""
-    brightest = read_rgb(path).max(axis=-1)
+    brightest = read_colors(path).max(axis=-1)
     return (brightest > (0 if brightest.max() == 1 else 127)).astype(np.uint8)
 
 
@@ -215,14 +197,9 @@ def cut(pixels: Pixels, window: Sequence[int], fill: int) -> Pixels:
     return np.pad(part, missing, constant_values=fill)
 
 
-def _opened(path: Path) -> Image.Image:
-    """A picture, decoded."""
-    try:
-        with Image.open(path) as image:
-            image.load()
-            return image
-    except (OSError, UnidentifiedImageError, SyntaxError) as error:
-        raise _unreadable(path, error) from error
+def _grey(path: Path) -> NDArray[np.integer]:
+    """Grey values of a mask, as stored where it has more than 8 bits."""
+    return np.asarray(open_picture(path).convert("L")) if read_header(path).for_pillow else read_labels(path)
 
 
 def _unreadable(path: Path, error: Exception) -> DatasetError:
