@@ -1,8 +1,8 @@
-"""From an 8-bit image to network input, exactly as the reference does it.
+"""From an 8-bit image to network input, bit by bit as the reference does it.
 
 The image is resized to a square without regard to its aspect ratio, bilinear with antialiasing, from 8 bit to 8 bit.
 On a CPU this is torchvision's fixed-point kernel; on a GPU torchvision resizes in float and rounds, which differs by
-at most one level.
+at most one level, as the reference does between devices.
 """
 
 from __future__ import annotations
@@ -33,4 +33,5 @@ def preprocess(image: Tensor, size: int = 1008) -> Tensor:
     if image.dtype != torch.uint8 or image.numel() == 0:
         raise ShapeError(f"expected a non-empty uint8 image, got {image.dtype} {tuple(image.shape)}")
     resized = tvf.resize(image, [size, size], interpolation=InterpolationMode.BILINEAR, antialias=True)
-    return ((resized.to(torch.float32) / 255 - 0.5) / 0.5)[None]
+    scaled = tvf.to_dtype(resized, torch.float32, scale=True)  # times 1/255, which rounds otherwise than by 255
+    return scaled.sub_(0.5).div_(0.5)[None]

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torchvision.transforms import v2
 
 from segearth_ov3.errors import OptionError, ShapeError
 from segearth_ov3.sam3.attention import Attention, readable
@@ -131,6 +132,32 @@ def test_preprocess_leaves_full_size_pixels_unchanged() -> None:
     image = torch.arange(3 * 16 * 16).reshape(3, 16, 16).to(torch.uint8)
     pixels = preprocess(image, 16)
     torch.testing.assert_close(pixels[0], image / 127.5 - 1, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("shape", [(97, 131), (336, 336), (700, 500), (1, 1), (40, 2000), (337, 335)], ids=str)
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_preprocess_equals_the_transforms_of_the_reference_bit_by_bit(
+    shape: tuple[int, int], channels_last: bool
+) -> None:
+    """The reference composes these four transforms, in this order."""
+    half = [0.5, 0.5, 0.5]
+    reference = v2.Compose(
+        [
+            v2.ToDtype(torch.uint8, scale=True),
+            v2.Resize(size=(336, 336)),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize(mean=half, std=half),
+        ]
+    )
+    image = torch.randint(0, 256, (*shape, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    image = image.permute(2, 0, 1) if channels_last else image.permute(2, 0, 1).contiguous()
+    assert torch.equal(preprocess(image, 336), reference(image)[None])
+
+
+def test_preprocess_maps_every_level_as_the_reference() -> None:
+    levels = torch.arange(256, dtype=torch.uint8).reshape(1, 16, 16).expand(3, 16, 16)
+    expected = v2.functional.normalize(v2.functional.to_dtype(levels, torch.float32, scale=True), [0.5] * 3, [0.5] * 3)
+    assert torch.equal(preprocess(levels, 16)[0], expected)
 
 
 @pytest.mark.parametrize(
