@@ -125,6 +125,11 @@ class Segmenter:
         return self.vocabulary.background
 
     @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the C classes, in label order."""
+        return self.vocabulary.class_names
+
+    @property
     def input_size(self) -> int:
         """Side of the network's input in pixels: images of this size are not resampled."""
         return self.model.config.image_size
@@ -193,7 +198,10 @@ class Segmenter:
         return self._predictor.window_scores(images)[:, 0]
 
     def describe(self) -> dict[str, Any]:
-        """Everything the result depends on besides image and weights, in plain JSON types."""
+        """Return everything the result depends on besides the image, in plain JSON types.
+
+        The digest of the weights is computed at each call, which takes seconds at full size.
+        """
         return {
             "classes": [list(synonyms) for synonyms in self.vocabulary.classes],
             "background": self.vocabulary.background,
@@ -207,4 +215,6 @@ class Segmenter:
             "device": str(self.model.device),
             "dtype": str(self.model.dtype).removeprefix("torch."),
             "model": self.model.config.to_dict(),
+            "checkpoint": self.model.checkpoint_name,
+            "weights_sha256": self.model.weights_digest(),
         }

@@ -42,8 +42,12 @@ class FakeSam3:
         self.seed = seed
         self.device = torch.device("cpu")
         self.dtype = torch.float32
+        self.checkpoint_name: str | None = None
         self.calls: Counter[str] = Counter()
         self._presence = {_mark(text.encode()): logit for text, logit in (presence_logits or {}).items()}
+
+    def weights_digest(self) -> str:
+        return f"{self.seed:064x}"
 
     def encode_trunk(self, pixels: Tensor) -> Tensor:
         side = self.config.image_size

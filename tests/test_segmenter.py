@@ -437,4 +437,6 @@ def test_description_is_json_and_complete() -> None:
         "compile": False,
         "device": "cpu",
         "dtype": "float32",
+        "checkpoint": None,
+        "weights_sha256": "0" * 64,
     }

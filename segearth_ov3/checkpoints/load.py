@@ -74,7 +74,14 @@ def load_sam3(
         target = torch.empty(empty.shape, dtype=dtypes[key], device=device)
         state[key] = read_tensor(file, match.sources[key], target)
     model.load_state_dict(state, strict=True, assign=True)
+    model.checkpoint_name = _name_of(path)
     return model.to(device).requires_grad_(False).eval()
+
+
+def _name_of(path: str | Path | None) -> str:
+    """Return how provenance names a checkpoint: its file or folder, without the folders above."""
+    chosen = str(path if path is not None else os.environ[PATH_VARIABLE])
+    return f"{DEMO_NAME} ({DEMO_NOTE})" if is_demo(path) else Path(chosen).name
 
 
 def open_checkpoint(path: str | Path | None) -> CheckpointFile:

@@ -13,6 +13,8 @@ from .scenes import make_folder
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ..geo.ownership import Overwrite
+
 WINDOW_PX, OVERLAP = 336, 0.5
 
 
@@ -31,7 +33,7 @@ WINDOW_PX, OVERLAP = 336, 0.5
 @click.option("--device", type=DeviceType(), default="auto", show_default=True, help="auto, cpu, cuda, cuda:0 or mps.")
 @overwrite_option
 @click.option("--quiet", is_flag=True, help="No progress bar.")
-def demo(out: str, size: int, seed: int, device: str, overwrite: bool, quiet: bool) -> None:
+def demo(out: str, size: int, seed: int, device: str, overwrite: Overwrite, quiet: bool) -> None:
     """Generate an aerial scene with known labels, segment it, and compare.
 
     Writes scene.tif, truth.tif, classes.tif and overlay.png, and prints areas and the mIoU against the truth. The
@@ -53,20 +55,21 @@ def demo(out: str, size: int, seed: int, device: str, overwrite: bool, quiet: bo
     from ..demo.scenes import SCENE_CLASSES, SCENE_COLORS, demo_resolution, generate_scene, write_scene
     from ..geo.options import Outputs, WindowOptions
     from ..geo.output import check_destination
+    from ..geo.ownership import is_generated_scene
     from ..geo.results import Results
     from ..geo.scene import segment_scene
     from ..segmenter import Segmenter
     from ..vocabulary import Vocabulary
     from .options import ModelOptions
-    from .segment import format_report, progress_bar, provenance
+    from .segment import format_report, progress_bar
 
     outputs = Outputs(overlay=overlay)
     # everything before the first is written
     for path in (source, truth):
-        check_destination(path, overlay, overwrite=overwrite)
+        check_destination(path, overlay, overwrite="force" if overwrite and is_generated_scene(path) else overwrite)
     Results(source, target, outputs, overwrite=overwrite)
     scene = generate_scene((size, size), seed, res_m=demo_resolution(seed))
-    write_scene(scene, source, truth, overwrite=overwrite)
+    write_scene(scene, source, truth, overwrite=bool(overwrite))
     options = ModelOptions(DEMO_NAME, resolve_device(device), "float32")
     vocabulary = Vocabulary.from_lines(SCENE_CLASSES, background=None)
     segmenter = Segmenter(options.load(), vocabulary, confidence_threshold=SPECS["demo"].settings.confidence_threshold)
@@ -75,12 +78,10 @@ def demo(out: str, size: int, seed: int, device: str, overwrite: bool, quiet: bo
             source,
             target,
             segmenter,
-            classes=SCENE_CLASSES,
             colors=SCENE_COLORS,
             windows=WindowOptions(WINDOW_PX, overlap=OVERLAP),
             outputs=outputs,
             overwrite=overwrite,
-            tags=provenance(segmenter, options),
             progress=progress,
         )
     click.echo(format_report(report))

@@ -6,7 +6,6 @@ import dataclasses
 import functools
 import re
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -95,22 +94,6 @@ class ModelOptions:
         from ..checkpoints import load_sam3
 
         return load_sam3(self.checkpoint, device=device, dtype=dtype)
-
-    @property
-    def checkpoint_hash(self) -> str:
-        """A digest of the weights, to tell files of one name apart; reads all of them."""
-        from ..checkpoints import checkpoint_hash
-
-        return checkpoint_hash(self.checkpoint)
-
-    @property
-    def checkpoint_name(self) -> str | None:
-        """File or folder name of the weights, without where they lie on this machine."""
-        from ..checkpoints import DEMO_NAME, DEMO_NOTE, is_demo
-
-        if is_demo(self.checkpoint):
-            return f"{DEMO_NAME} ({DEMO_NOTE})"
-        return None if self.checkpoint is None else Path(self.checkpoint).name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -213,8 +196,12 @@ def refiner_option(command: CommandT) -> CommandT:
 
 
 def overwrite_option(command: CommandT) -> CommandT:
-    """Add --overwrite."""
-    return click.option("--overwrite", is_flag=True, help="Replace existing output files.")(command)
+    """Add --overwrite and --force as the argument `overwrite`: False, True or "force"."""
+    options = {
+        "overwrite": click.option("--overwrite", is_flag=True, help="Replace existing outputs of this tool."),
+        "force": click.option("--force", is_flag=True, help="Replace any existing file, also one of another program."),
+    }
+    return grouped(command, "overwrite", lambda values: "force" if values["force"] else values["overwrite"], options)
 
 
 def resolve_device(name: str) -> str:

@@ -13,6 +13,7 @@ from .table import format_table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ..geo.ownership import Overwrite
     from ..geo.polygonize import ClassPolygons
 
 
@@ -42,7 +43,7 @@ def polygonize(
     no_background: bool,
     min_area_m2: float,
     simplify: float,
-    overwrite: bool,
+    overwrite: Overwrite,
     quiet: bool,
 ) -> None:
     """Turn the label raster LABELS into polygons and write them to DST.

@@ -8,7 +8,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -28,11 +28,11 @@ from .scenes import DEFAULT_NAME, SceneTask, ShardType, expand_sources, make_fol
 from .table import format_table
 
 if TYPE_CHECKING:
-    from ..geo.options import Outputs, WindowOptions
+    from ..geo.options import Outputs, Predictor, WindowOptions
+    from ..geo.ownership import Overwrite
     from ..geo.reader import ReadOptions
     from ..geo.scene import SceneReport
     from ..refiners import Refiner
-    from ..segmenter import Segmenter
 
 SegmentTask = Callable[[SceneTask, str], "SceneReport"]
 
@@ -76,7 +76,7 @@ def segment(
     name: str,
     shard: tuple[int, int],
     summary: str | None,
-    overwrite: bool,
+    overwrite: Overwrite,
     resume: bool,
     quiet: bool,
 ) -> None:
@@ -109,12 +109,20 @@ def segment(
     from ..geo.scene import check_scene, segment_scene
 
     @functools.cache
-    def load() -> tuple[Segmenter, dict[str, Any]]:
+    def load() -> Predictor:
         network = model.load()
+        from ..geo.options import FunctionPredictor
         from ..segmenter import Segmenter
 
         segmenter = Segmenter(network, words, refiners=refiners, compile=compile, **vars(scores))
-        return segmenter, provenance(segmenter, model)
+        # nothing changes this segmenter, so its weights are read once for all scenes
+        return FunctionPredictor(
+            segmenter.class_scores,
+            segmenter.prob_threshold,
+            segmenter.background,
+            segmenter.input_size,
+            description=segmenter.describe(),
+        )
 
     def run(task: SceneTask, title: str) -> SceneReport:
         # mistakes are told before the weights are loaded, which takes long
@@ -124,19 +132,18 @@ def segment(
         if not quiet:
             for note in notes:
                 click.echo(f"Note: {task.src}: {note}", err=True)
-        segmenter, tags = load()
+        predictor = load()
         with progress_bar(title, quiet=quiet) as progress:
             return segment_scene(
                 task.src,
                 task.dst,
-                segmenter,
+                predictor,
                 classes=words.class_names,
                 reading=reading,
                 windows=windows,
                 outputs=task.outputs,
                 overwrite=overwrite,
                 resume=resume,
-                tags=tags,
                 progress=progress,
             )
 
@@ -149,7 +156,7 @@ def segment(
 
 
 def run_many(
-    tasks: Sequence[SceneTask], run: SegmentTask, classes: Sequence[str], table: Path, *, overwrite: bool
+    tasks: Sequence[SceneTask], run: SegmentTask, classes: Sequence[str], table: Path, *, overwrite: Overwrite
 ) -> None:
     """Do all tasks, whatever becomes of each, and keep a table of them.
 
@@ -223,18 +230,3 @@ def format_report(report: SceneReport) -> str:
     if report.invalid_pixels:
         rows.append(("(no data)", str(report.invalid_pixels), "-", "-"))
     return format_table(rows)
-
-
-def provenance(segmenter: Segmenter, model: ModelOptions) -> dict[str, Any]:
-    """What the scores depend on, as tags of the maps; how the scene was read and cut is added when it is."""
-    from ..version import __version__
-
-    # each window is a whole image to the segmenter
-    settings = {key: value for key, value in segmenter.describe().items() if key not in ("window", "stride")}
-    return {
-        "TIFFTAG_SOFTWARE": f"segearth-ov3 {__version__}",
-        "SEGEARTH_OV3_VERSION": __version__,
-        "SEGEARTH_OV3_CHECKPOINT": model.checkpoint_name,
-        "SEGEARTH_OV3_CHECKPOINT_SHA256": model.checkpoint_hash,
-        **{f"SEGEARTH_OV3_{key.upper()}": value for key, value in settings.items()},
-    }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..atomic import complete_or_absent
 from ..errors import RasterError
+from ..version import DEMO_SOFTWARE
 from .materials import SCENE_CLASSES, SCENE_COLORS
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ def _write(path: Path, profile: dict[str, Any], fill: Callable[[Any], None], res
     factors = [2**level for level in range(1, 8) if shorter >= 2**level * 64]
     try:
         with complete_or_absent(path) as partial, rasterio.open(partial, "w", **profile) as raster:
+            raster.update_tags(TIFFTAG_SOFTWARE=DEMO_SOFTWARE)
             fill(raster)
             if factors:
                 raster.build_overviews(factors, Resampling[resampling])

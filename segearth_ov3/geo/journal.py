@@ -24,6 +24,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from ..errors import RasterError
+from .identity import name_differences
 
 try:
     import fcntl
@@ -226,19 +227,11 @@ def check_same_settings(found: Mapping[str, Any], wanted: Mapping[str, Any], des
     Raises:
         RasterError: A setting differs; the message names each with both values.
     """
-    both = [(name, _short(found.get(name)), _short(wanted.get(name))) for name in {**found, **wanted}]
-    differences = "; ".join(f"{name} was {was}, is {now}" for name, was, now in both if was != now)
-    if differences:
+    if differences := name_differences(found, wanted):
         raise RasterError(
             f"{destination}: cannot resume, because the interrupted run had other settings: {differences}; "
-            f"repeat them, or start anew with --overwrite"
+            f"repeat them, or start again with --overwrite"
         )
-
-
-def _short(value: Any) -> str:
-    """A value as text (NaN is equal to itself there), long ones with a checksum in place of their end."""
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 80 else f"{text[:60]}... ({zlib.crc32(text.encode()):08x})"
 
 
 def _read_settings(folder: Path) -> dict[str, Any] | None:

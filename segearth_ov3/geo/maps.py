@@ -29,6 +29,7 @@ from rasterio.windows import Window
 
 from ..errors import OptionError, RasterError, ShapeError
 from .output import check_destination, replace_when_complete
+from .ownership import Overwrite
 from .palette import Color
 from .raster import RasterProfile, without_georeference_warning
 from .stream import SCORE_LEVELS, SCORE_NODATA
@@ -139,7 +140,7 @@ def open_map(
     profile: RasterProfile,
     *,
     cog: bool = False,
-    overwrite: bool = False,
+    overwrite: Overwrite = False,
     then: Callable[[Path], object] | None = None,
 ) -> Iterator[MapWriter]:
     """Write a tiled, compressed GeoTIFF on the source's grid; it has its name only once it is complete.
@@ -149,7 +150,7 @@ def open_map(
         kind: What it holds.
         profile: Profile of the source.
         cog: Arrange the file as a cloud-optimised GeoTIFF.
-        overwrite: Replace an existing file.
+        overwrite: As in `output.check_destination`.
         then: Called with the complete file before it has its name.
 
     Yields:

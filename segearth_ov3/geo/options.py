@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -23,6 +23,8 @@ PredictFunction = Callable[[np.ndarray], "np.ndarray | Tensor"]
 @runtime_checkable
 class Predictor(Protocol):
     """Scores windows and says how scores become labels; a `Segmenter` is one.
+
+    A predictor may also have `class_names`, the names of its C classes, and `describe`, see `Described`.
 
     Attributes:
         prob_threshold: Pixels whose best score is below it become background.
@@ -46,14 +48,33 @@ class Predictor(Protocol):
         """From windows (B, S, S, 3), uint8, to scores (B, C, S, S), 0 to 1."""
 
 
+@runtime_checkable
+class Described(Protocol):
+    """Says what its scores depend on, so that maps and unfinished work of another predictor are recognised."""
+
+    def describe(self) -> Mapping[str, Any] | None:
+        """Return everything that scores depend on besides the image, in JSON types; None if nothing is known."""
+
+
 @dataclasses.dataclass(frozen=True)
 class FunctionPredictor:
-    """A predictor made of a function; attributes as of `Predictor`."""
+    """A predictor made of a function.
+
+    Attributes:
+        class_scores, prob_threshold, background, input_size: As of `Predictor`.
+        description: What `describe` returns: name, version and settings of the function. It is stored in the maps, and
+            an interrupted run is resumed only if it is the same. None: unknown.
+    """
 
     class_scores: PredictFunction
     prob_threshold: float = 0.0
     background: int | None = None
     input_size: int = 1008
+    description: Mapping[str, Any] | None = None
+
+    def describe(self) -> Mapping[str, Any] | None:
+        """Return the description."""
+        return self.description
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,6 +12,7 @@ from rasterio.errors import CRSError, RasterioError
 
 from ..atomic import complete_or_absent
 from ..errors import RasterError
+from .ownership import Overwrite, check_replaceable
 
 # some calls of rasterio let GDAL's own class through, which has no public name
 GDAL_ERRORS = (RasterioError, CRSError, CPLE_BaseError)
@@ -27,7 +28,7 @@ def check_destination(
     path: str | os.PathLike[str],
     source: str | os.PathLike[str],
     *,
-    overwrite: bool = False,
+    overwrite: Overwrite = False,
     suffixes: Sequence[str] = GEOTIFF_SUFFIXES,
 ) -> Path:
     """Make sure that a file can be written, before any computing.
@@ -35,7 +36,7 @@ def check_destination(
     Args:
         path: The file to be written.
         source: The file that is read, which must not be replaced.
-        overwrite: Whether an existing file may be replaced.
+        overwrite: Whether an existing output of this tool may be replaced; "force": any existing file.
         suffixes: File name endings that fit the format, in lower case.
 
     Returns:
@@ -43,7 +44,7 @@ def check_destination(
 
     Raises:
         RasterError: Wrong ending, missing or read-only folder, `path` is a folder or the source itself, or it (or a
-            file that GDAL would take as part of it) exists and `overwrite` is off.
+            file that GDAL would take as part of it) exists and `overwrite` does not allow to replace it.
     """
     target = Path(path)
     if target.suffix.lower() not in suffixes:
@@ -61,6 +62,7 @@ def check_destination(
     present = [file for file in (target, *_sidecars(target)) if file.exists()]
     if present and not overwrite:
         raise RasterError(f"cannot write {target}: {present[0]} exists; use --overwrite (overwrite=True) to replace it")
+    check_replaceable(target, overwrite)
     return target
 
 

@@ -17,6 +17,7 @@ from .area import PixelAreas, measure_pixels
 from .components import OUTSIDE, Totals
 from .coverage import FILL, SimplifiedOutlines
 from .labels import LabelRaster, open_labels
+from .ownership import Overwrite
 from .raster import RasterProfile, open_raster
 from .reader import reading
 from .trace import Block, ExactOutlines, Method, Place, trace_polygons
@@ -57,7 +58,7 @@ def polygonize(
     keep_background: bool = True,
     min_area_m2: float = 0,
     simplify: float = 0,
-    overwrite: bool = False,
+    overwrite: Overwrite = False,
     progress: Callable[[int, int], None] | None = None,
     block_rows: int | None = None,
 ) -> tuple[ClassPolygons, ...]:
@@ -77,7 +78,7 @@ def polygonize(
         min_area_m2: Smaller polygons are left out; what surrounds them keeps its hole.
         simplify: 0 keeps the edges of pixels. Else corners are removed as long as the triangle that is cut off or added
             has an area, in pixels, below the square of it: 1 straightens staircases. Neighbours keep common borders.
-        overwrite: Replace an existing file.
+        overwrite: Replace an existing output of this tool; "force": any file.
         progress: Called with finished rows and all rows.
         block_rows: Rows in memory at a time; None chooses. The result depends on it only with `simplify`, as outlines
             keep a corner where they pass from a block to the next.

@@ -16,6 +16,7 @@ from .maps import MapKind, confidence_map, label_map, open_map, score_map
 from .options import Outputs, PathLike
 from .output import GEOTIFF_SUFFIXES, PICTURE_SUFFIXES, check_destination, replace_when_complete
 from .overlay import bounded_size, render_overlay
+from .ownership import Overwrite, picture_metadata
 from .palette import Color
 from .reader import SceneReader
 from .report import ClassCounter
@@ -30,7 +31,7 @@ class Results:
         src: The scene.
         dst: The class map.
         outputs: What else.
-        overwrite: Replace existing files.
+        overwrite: As in `output.check_destination`.
         resume: Replace what an interrupted run has left besides its class map, which it would have written last.
 
     Raises:
@@ -38,7 +39,7 @@ class Results:
     """
 
     def __init__(
-        self, src: PathLike, dst: PathLike, outputs: Outputs, *, overwrite: bool = False, resume: bool = False
+        self, src: PathLike, dst: PathLike, outputs: Outputs, *, overwrite: Overwrite = False, resume: bool = False
     ) -> None:
         wanted: dict[str, tuple[PathLike | None, Sequence[str]]] = {
             "labels": (dst, GEOTIFF_SUFFIXES),
@@ -108,7 +109,7 @@ class Results:
                         kind,
                         reader.profile,
                         cog=self._cog,
-                        overwrite=True,
+                        overwrite="force",
                         then=then if name == "labels" else None,
                     )
                 )
@@ -129,7 +130,7 @@ class Results:
         tile = reader.read_reduced((labels.shape[0], labels.shape[1]))
         picture = render_overlay(tile.image, labels, classes, colors)
         with replace_when_complete(self.paths["overlay"]) as partial:
-            picture.save(partial)
+            picture.save(partial, exif=picture_metadata())
 
 
 def layers_of(kinds: Mapping[str, MapKind]) -> dict[str, Layer]:

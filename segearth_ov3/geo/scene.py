@@ -16,9 +16,11 @@ import numpy as np
 
 from ..errors import RasterError, RasterWarning
 from .area import measure_pixels
+from .identity import check_identified, class_names_of, predictor_tags
 from .journal import BAND_ROWS, open_journal
 from .maps import LABEL_NODATA, MAX_BYTE_CLASSES, WIDE_LABEL_NODATA
 from .options import FunctionPredictor, Outputs, PathLike, PredictFunction, Predictor, WindowOptions
+from .ownership import TAG_PREFIX, Overwrite
 from .palette import MAX_COLORS, Color, class_colors
 from .polygonize import polygonize
 from .raster import RasterProfile, open_scene
@@ -55,7 +57,7 @@ def check_scene(
     *,
     reading: ReadOptions = _READING,
     outputs: Outputs = _OUTPUTS,
-    overwrite: bool = False,
+    overwrite: Overwrite = False,
     resume: bool = False,
 ) -> tuple[str, ...]:
     """Find out, before any computing, whether a scene can be read and its results can be written.
@@ -80,12 +82,12 @@ def segment_scene(
     dst: PathLike,
     predict: Predictor | PredictFunction,
     *,
-    classes: Sequence[str],
+    classes: Sequence[str] | None = None,
     colors: Sequence[Color] | None = None,
     reading: ReadOptions = _READING,
     windows: WindowOptions = _WINDOWS,
     outputs: Outputs = _OUTPUTS,
-    overwrite: bool = False,
+    overwrite: Overwrite = False,
     resume: bool = False,
     tags: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
@@ -101,14 +103,15 @@ def segment_scene(
         dst: Class map to write, see `geo.maps`. It gets its name last: if it is there, everything is.
         predict: A `Segmenter`, any other `Predictor`, or a function from windows (B, S, S, 3), uint8, to class scores
             (B, C, S, S), 0 to 1 (then every pixel gets its best class).
-        classes: Names of the C classes.
+        classes: Names of the C classes. None: the predictor's `class_names`, which other names may not contradict.
         colors: A colour per class; None chooses them by `geo.palette.class_colors`.
         reading: How the raster becomes 8-bit RGB.
         windows: How it is cut into windows.
         outputs: What is written besides.
-        overwrite: Replace existing files, and drop unfinished work.
+        overwrite: Replace existing outputs of this tool, and drop unfinished work; "force": replace any file.
         resume: Go on with unfinished work if there is any; the result is the same to the last byte.
-        tags: More metadata for the maps, such as thresholds; what is not text is stored as JSON.
+        tags: More metadata for the maps; what is not text is stored as JSON. Names that begin with SEGEARTH_OV3_ or
+            CLASS_ are set by this package.
         progress: Called with the windows done and their total.
 
     Returns:
@@ -119,29 +122,38 @@ def segment_scene(
             with other settings. Nothing is left half written.
         ShapeError: `predict` returned scores of another shape.
         ScoreError: `predict` returned scores that are not finite.
-        OptionError: There is not one colour per class.
+        OptionError: There is not one colour per class; classes contradict the predictor's; `resume` with a predictor
+            that neither describes itself nor has `tags`; a tag has a name that is set by this package.
 
     Warns:
         RasterWarning: Something limits what the result means: no areas, no valid pixel, a doubtful mask.
 
     Example:
         >>> segmenter = Segmenter(load_sam3(), Vocabulary.from_text("background; building,house; road"))
-        >>> names = segmenter.vocabulary.class_names
-        >>> report = segment_scene("scene.tif", "classes.tif", segmenter, classes=names)
+        >>> report = segment_scene("scene.tif", "classes.tif", segmenter)
     """
     predictor = predict if isinstance(predict, Predictor) else FunctionPredictor(predict)
+    classes = class_names_of(predictor, classes)
+    if resume:
+        check_identified(predictor, tags or {})
     results = Results(src, dst, outputs, overwrite=overwrite, resume=resume)
     if colors is None and len(classes) <= MAX_COLORS:
         colors = class_colors(classes)
     with open_scene(src, reading) as reader:
         _check_vector(results, reader.profile)
         job = _job(reader, predictor, len(classes), windows)
-        facts = {**_facts(job, windows), **(tags or {})}
+        facts = {**predictor_tags(predictor, tags or {}), **_facts(job, windows)}
         kinds = results.kinds(classes, colors, facts)
         settings = {**_source_facts(src), "reading": dataclasses.asdict(reading), "classes": list(classes)}
         settings |= {"colors": colors, "maps": list(kinds), "batch": job.batch, "strips": job.strips, **facts}
         with open_journal(
-            Path(dst), settings, layers_of(kinds), reader.profile.size, job.strips, resume=resume, overwrite=overwrite
+            Path(dst),
+            settings,
+            layers_of(kinds),
+            reader.profile.size,
+            job.strips,
+            resume=resume,
+            overwrite=bool(overwrite),
         ) as journal:
             run_job(job, journal, progress)
             counter = results.write(journal, reader, kinds, classes, colors, _vectorizer(results))
@@ -152,7 +164,7 @@ def _check_vector(results: Results, profile: RasterProfile) -> None:
     """Make sure that polygons can be written in the format wanted."""
     if "vector" in results.paths:
         has_crs = profile.crs is not None and profile.transform is not None
-        check_vector_destination(results.paths["vector"], profile.path, has_crs=has_crs, overwrite=True)
+        check_vector_destination(results.paths["vector"], profile.path, has_crs=has_crs, overwrite="force")
 
 
 def _vectorizer(results: Results) -> Callable[[Path], object] | None:
@@ -160,7 +172,7 @@ def _vectorizer(results: Results) -> Callable[[Path], object] | None:
     if "vector" not in results.paths:
         return None
     dst, confidence = results.paths["vector"], results.paths.get("confidence")
-    return lambda labels: polygonize(labels, dst, confidence=confidence, overwrite=True)
+    return lambda labels: polygonize(labels, dst, confidence=confidence, overwrite="force")
 
 
 def _job(reader: SceneReader, predictor: Predictor, classes: int, options: WindowOptions) -> Job:
@@ -217,7 +229,7 @@ def _facts(job: Job, options: WindowOptions) -> dict[str, Any]:
         "stretch": None if reader.stretch is None else dataclasses.asdict(reader.stretch),
         "validity": dataclasses.asdict(reader.validity),
     }
-    return {f"SEGEARTH_OV3_{name.upper()}": value for name, value in facts.items()}
+    return {f"{TAG_PREFIX}{name.upper()}": value for name, value in facts.items()}
 
 
 def _source_facts(src: PathLike) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree as Xml
 
+from ..version import SOFTWARE
 from .output import replace_when_complete
 from .palette import Color
 
@@ -27,6 +28,7 @@ def render_style(classes: Sequence[str], colors: Sequence[Color]) -> str:
         colors: A colour per class.
     """
     qgis = Xml.Element("qgis", version=_OLDEST_QGIS, styleCategories="Symbology")
+    qgis.append(Xml.Comment(SOFTWARE))  # see `ownership.is_own_output`
     pipe = Xml.SubElement(qgis, "pipe")
     renderer = Xml.SubElement(pipe, "rasterrenderer", type="paletted", band="1", opacity="1", alphaBand="-1")
     Xml.SubElement(renderer, "rasterTransparency")

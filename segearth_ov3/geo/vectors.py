@@ -25,6 +25,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 
 from ..errors import RasterError
 from .output import check_destination, first_cause, replace_when_complete
+from .ownership import Overwrite
 
 if TYPE_CHECKING:
     from rasterio.crs import CRS
@@ -46,7 +47,7 @@ Append = Callable[[np.ndarray, Mapping[str, np.ndarray]], None]
 
 
 def check_vector_destination(
-    path: str | os.PathLike[str], source: str | os.PathLike[str], *, has_crs: bool = True, overwrite: bool = False
+    path: str | os.PathLike[str], source: str | os.PathLike[str], *, has_crs: bool = True, overwrite: Overwrite = False
 ) -> Path:
     """Make sure that a vector file can be written, before any computing.
 
@@ -54,7 +55,7 @@ def check_vector_destination(
         path: The file to be written; its ending chooses the format.
         source: The file that is read, which must not be replaced.
         has_crs: Whether coordinates will have a coordinate reference system.
-        overwrite: Whether an existing file may be replaced.
+        overwrite: As in `output.check_destination`.
 
     Returns:
         `path`.

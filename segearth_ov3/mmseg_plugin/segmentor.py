@@ -134,7 +134,7 @@ class SegEarthOV3Segmentor(BaseSegmentor):
     def describe(self) -> dict[str, Any]:
         """Everything the predictions depend on besides the images, in plain JSON types."""
         weights = {"checkpoint": self.network.checkpoint, "checkpoint_sha256": self.network.sha256}
-        return {**weights, **self.segmenter.describe()}
+        return {**self.segmenter.describe(), **weights}
 
     def predict(
         self, inputs: Sequence[Tensor], data_samples: Sequence[SegDataSample] | None = None

@@ -22,6 +22,7 @@ from .attention import Attention
 from .compilation import CompiledSteps
 from .config import Sam3Config
 from .decoder import DecoderOutput
+from .digest import weights_digest
 from .geometry import GeometryEncoder
 from .holders import Backbone, Transformer
 from .layers import Conv2d, ConvTranspose2d, Linear, to_map, to_tokens
@@ -36,7 +37,12 @@ class Sam3(nn.Module):
     """Text- and box-prompted detection and segmentation.
 
     Made by `build.build_sam3` from a `Sam3Config`, with weights by `checkpoints.load_sam3`.
+
+    Attributes:
+        checkpoint_name: File or folder that the weights were loaded from, without the folders above; None if unknown.
     """
+
+    checkpoint_name: str | None = None
 
     positions: Tensor
 
@@ -69,6 +75,10 @@ class Sam3(nn.Module):
     def dtype(self) -> torch.dtype:
         """Compute dtype: that of the matrix products."""
         return self.geometry_encoder.final_proj.weight.dtype
+
+    def weights_digest(self) -> str:
+        """Return the SHA-256 of the weights, see `digest.weights_digest`; takes seconds at full size."""
+        return weights_digest(self)
 
     def compile_steps(self, prompts: int, masks: int | None = None, *, backend: str = "inductor") -> Sam3:
         """Run the heavy steps compiled from now on; the first images take minutes longer.

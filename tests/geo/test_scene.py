@@ -189,12 +189,12 @@ def test_map_has_no_name_before_its_polygons(scene: Path, tmp_path: Path, monkey
         raise RasterError("cannot write classes.gpkg: disk full")
 
     monkeypatch.setattr("segearth_ov3.geo.scene.polygonize", fail)
-    outputs = Outputs(vector=tmp_path / "classes.gpkg")
+    options: dict[str, Any] = {"outputs": Outputs(vector=tmp_path / "classes.gpkg"), "tags": {"PREDICTOR": "by red"}}
     with pytest.raises(RasterError, match="disk full"):
-        segment_scene(scene, tmp_path / "classes.tif", by_red, classes=CLASSES, outputs=outputs)
+        segment_scene(scene, tmp_path / "classes.tif", by_red, classes=CLASSES, **options)
     assert not (tmp_path / "classes.tif").exists()
     monkeypatch.undo()
-    segment_scene(scene, tmp_path / "classes.tif", must_not_run, classes=CLASSES, outputs=outputs, resume=True)
+    segment_scene(scene, tmp_path / "classes.tif", must_not_run, classes=CLASSES, **options, resume=True)
     assert (tmp_path / "classes.gpkg").exists()
 
 
@@ -340,14 +340,35 @@ def test_every_destination_is_checked_before_segmenting(scene: Path, tmp_path: P
         segment_scene(scene, tmp_path / "classes.tif", must_not_run, classes=CLASSES, outputs=outputs_in(tmp_path))
 
 
-def test_existing_files_are_replaced_with_overwrite(scene: Path, tmp_path: Path) -> None:
-    names = ("classes.tif", "classes.qml", "sure.tif", "scores.tif", "overlay.png")
-    for name in names:
-        (tmp_path / name).write_text("old")
-    segment_scene(
-        scene, tmp_path / "classes.tif", by_red, classes=CLASSES, outputs=outputs_in(tmp_path), overwrite=True
-    )
-    assert all((tmp_path / name).read_bytes() != b"old" for name in names)
+def test_existing_outputs_are_replaced_with_overwrite(scene: Path, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"classes": CLASSES, "outputs": outputs_in(tmp_path, vector=tmp_path / "classes.gpkg")}
+    segment_scene(scene, tmp_path / "classes.tif", Undecided(), **options)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    segment_scene(scene, tmp_path / "classes.tif", by_red, **options, overwrite=True)
+    same = [name for name, content in before.items() if (tmp_path / name).read_bytes() == content]
+    assert sorted(same) == ["classes.qml", "scene.tif"]
+
+
+@pytest.mark.parametrize("taken", ["classes.tif", "classes.qml", "sure.tif", "overlay.png", "classes.gpkg"])
+def test_files_of_other_programs_are_replaced_by_force_only(scene: Path, tmp_path: Path, taken: str) -> None:
+    (tmp_path / taken).write_text("the work of a week")
+    options: dict[str, Any] = {"classes": CLASSES, "outputs": outputs_in(tmp_path, vector=tmp_path / "classes.gpkg")}
+    with pytest.raises(RasterError, match=f"{taken}: it exists and is no output of segearth-ov3"):
+        segment_scene(scene, tmp_path / "classes.tif", must_not_run, **options, overwrite=True)
+    assert (tmp_path / taken).read_text() == "the work of a week"
+    segment_scene(scene, tmp_path / "classes.tif", by_red, **options, overwrite="force")
+    assert (tmp_path / taken).read_bytes() != b"the work of a week"
+
+
+def test_second_scene_is_not_replaced_by_the_map_of_the_first(
+    scene: Path, write_raster: Callable[..., Path], rgb: np.ndarray
+) -> None:
+    """What a shell makes of `segment *.tif --overwrite` in a folder of two scenes."""
+    second = write_raster(rgb, "second.tif")
+    before = second.read_bytes()
+    with pytest.raises(RasterError, match=r"second\.tif: it exists and is no output of segearth-ov3"):
+        check_scene(scene, second, overwrite=True)
+    assert second.read_bytes() == before
 
 
 def test_source_is_not_overwritten(scene: Path) -> None:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from segearth_ov3.errors import RasterError
 from segearth_ov3.geo.journal import partial_folder
-from segearth_ov3.geo.options import Outputs, WindowOptions
+from segearth_ov3.geo.options import FunctionPredictor, Outputs, WindowOptions
 from segearth_ov3.geo.scene import segment_scene
 
 CLASSES = ("a", "b", "c")
@@ -47,7 +47,8 @@ def segment(scene: Path, name: str, predict: Callable[[np.ndarray], Any] = by_pl
     outputs = Outputs(folder / f"{name}-sure.tif", folder / f"{name}-scores.tif")
     run = {key: options.pop(key) for key in ("resume", "overwrite") if key in options}
     windows = WindowOptions(**{"window": 40, "overlap": 0.3, **options})
-    segment_scene(scene, folder / f"{name}.tif", predict, classes=CLASSES, windows=windows, outputs=outputs, **run)
+    predictor = FunctionPredictor(predict, description={"function": "by_place"})
+    segment_scene(scene, folder / f"{name}.tif", predictor, classes=CLASSES, windows=windows, outputs=outputs, **run)
     with rasterio.open(folder / f"{name}.tif") as written:
         return written.read(1)
 
@@ -235,9 +236,9 @@ def test_resume_without_unfinished_work_is_an_ordinary_run(scene: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "difference"),
     [
-        ({"overlap": 0.35}, "SEGEARTH_OV3_OVERLAP was 0.3, is 0.35"),
-        ({"window": 41}, "SEGEARTH_OV3_WINDOW_PX was 40, is 41"),
-        ({"blending": "centre"}, 'SEGEARTH_OV3_BLENDING was "cosine", is "centre"'),
+        ({"overlap": 0.35}, "overlap was 0.3, is 0.35"),
+        ({"window": 41}, "window px was 40, is 41"),
+        ({"blending": "centre"}, 'blending was "cosine", is "centre"'),
         ({"batch": 2}, "batch was 1, is 2"),
         ({"strip_px": 80}, "strips was "),
     ],

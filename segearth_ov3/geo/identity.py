@@ -1,0 +1,107 @@
+"""What the labels of a map depend on, as tags of the map.
+
+They are compared before a finished map is kept and before an interrupted run is resumed, so they come from the
+predictor itself. Callers may add tags, but not replace these.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..errors import OptionError
+from ..version import SOFTWARE, __version__
+from .options import Described, Predictor
+from .ownership import TAG_PREFIX
+
+_RESERVED = (TAG_PREFIX, "CLASS_", "TIFFTAG_SOFTWARE")
+_UNUSED = ("window", "stride")  # to the predictor, each window of a scene is a whole image
+
+
+def predictor_tags(predictor: Predictor, tags: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the tags of a predictor's maps: version, what the predictor says about itself, and the caller's tags.
+
+    Args:
+        predictor: Anything that scores windows.
+        tags: The caller's.
+
+    Raises:
+        OptionError: A tag of the caller has a name that is kept for tags of this package.
+    """
+    taken = [name for name in tags if name.upper().startswith(_RESERVED)]
+    if taken:
+        raise OptionError(
+            f"expected other names for the tags {', '.join(taken)}: names that begin with {', '.join(_RESERVED)} are "
+            f"set by this package; what distinguishes a predictor belongs into its describe()"
+        )
+    described = {key: value for key, value in (_description(predictor) or {}).items() if key not in _UNUSED}
+    return {
+        "TIFFTAG_SOFTWARE": f"{SOFTWARE} {__version__}",
+        f"{TAG_PREFIX}VERSION": __version__,
+        **{f"{TAG_PREFIX}{key.upper()}": value for key, value in described.items()},
+        **tags,
+    }
+
+
+def check_identified(predictor: Predictor, tags: Mapping[str, Any]) -> None:
+    """Refuse to resume with a predictor that nothing distinguishes from another one.
+
+    Raises:
+        OptionError: It does not describe itself, and there are no tags.
+    """
+    if not tags and _description(predictor) is None:
+        raise OptionError(
+            "resume needs to know the predictor: pass FunctionPredictor(function, description={...}), an object with "
+            "describe(), or tags={...} that change when the scores do"
+        )
+
+
+def class_names_of(predictor: Predictor, classes: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the names of the classes: those given, which may not contradict the predictor's, or the predictor's.
+
+    Raises:
+        OptionError: They differ, or nobody names any.
+    """
+    own: Sequence[str] | None = getattr(predictor, "class_names", None)
+    if isinstance(classes, str):
+        raise OptionError(f"expected classes as a list of names, got the text {classes!r}")
+    if own is None:
+        if classes is None:
+            raise OptionError("expected classes=[...], a name per class, because this predictor names none")
+        return tuple(classes)
+    if classes is not None and tuple(classes) != tuple(own):
+        raise OptionError(
+            f"expected the classes of the predictor, {', '.join(own)}, got {', '.join(map(str, classes))}; leave out "
+            f"classes="
+        )
+    return tuple(own)
+
+
+def name_differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """Return each setting that differs with both values, on one line; empty where all are equal.
+
+    Args:
+        found, wanted: Values in JSON types. One that is missing is not equal to null.
+    """
+    names = {**found, **wanted}
+    both = [(_plain(name), _short(found, name), _short(wanted, name)) for name in names]
+    return "; ".join(f"{name} was {was}, is {now}" for name, was, now in both if was != now)
+
+
+def _description(predictor: Predictor) -> Mapping[str, Any] | None:
+    return predictor.describe() if isinstance(predictor, Described) else None
+
+
+def _plain(name: str) -> str:
+    """A setting's name as users know it."""
+    return name.removeprefix(TAG_PREFIX).lower().replace("_", " ") if name.startswith(TAG_PREFIX) else name
+
+
+def _short(values: Mapping[str, Any], name: str) -> str:
+    """A value as text (NaN is equal to itself there), long ones with a checksum in place of their end."""
+    if name not in values:
+        return "not stored"
+    text = json.dumps(values[name], ensure_ascii=False)
+    return text if len(text) <= 80 else f"{text[:60]}... ({zlib.crc32(text.encode()):08x})"
