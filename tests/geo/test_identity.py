@@ -58,7 +58,7 @@ def interrupt(scene: Path, predictor: Any) -> None:
         ({"words": "building,house; road"}, r'classes was \[\["building"\], '),
         ({"refiners": ["smoothing:weight=0.2,at=memory"]}, r"refiners was \[\], is"),
         ({"confidence_threshold": 0.2}, "confidence threshold was 0.5, is 0.2"),
-        ({"use_presence": False}, "use presence was true, is false"),
+        ({"presence": "off"}, 'presence was "full", is "off"'),
     ],
 )
 def test_resume_with_another_segmenter_is_refused(high: Path, other: dict[str, Any], difference: str) -> None:
