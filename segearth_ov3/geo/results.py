@@ -11,7 +11,7 @@ import numpy as np
 
 from ..atomic import remove_leftovers
 from ..errors import RasterError
-from .journal import Journal, Layer, partial_folder
+from .journal import Journal, Layer
 from .maps import MapKind, confidence_map, label_map, open_map, score_map
 from .options import Outputs, PathLike
 from .output import GEOTIFF_SUFFIXES, PICTURE_SUFFIXES, check_destination, replace_when_complete
@@ -21,6 +21,7 @@ from .palette import Color
 from .reader import SceneReader
 from .report import ClassCounter
 from .style import STYLE_SUFFIX, style_path, write_style
+from .unfinished import partial_folder
 from .vectors import DRIVERS
 
 

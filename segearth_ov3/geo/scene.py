@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import RasterError, RasterWarning
 from .area import measure_pixels
 from .identity import check_identified, class_names_of, predictor_tags
-from .journal import BAND_ROWS, open_journal
+from .journal import BAND_ROWS
 from .maps import LABEL_NODATA, MAX_BYTE_CLASSES, WIDE_LABEL_NODATA
 from .options import FunctionPredictor, Outputs, PathLike, PredictFunction, Predictor, WindowOptions
 from .ownership import TAG_PREFIX, Overwrite
@@ -29,6 +29,7 @@ from .report import ClassArea, ClassCounter, SceneReport
 from .results import Results, layers_of
 from .stream import Job, Progress, run_job
 from .tiles import ScenePlan, plan_scene, plan_strips
+from .unfinished import open_journal
 from .vectors import check_vector_destination
 
 __all__ = [

@@ -18,9 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from segearth_ov3.errors import RasterError
-from segearth_ov3.geo.journal import partial_folder
 from segearth_ov3.geo.options import FunctionPredictor, Outputs, WindowOptions
 from segearth_ov3.geo.scene import segment_scene
+from segearth_ov3.geo.unfinished import partial_folder
 
 CLASSES = ("a", "b", "c")
 Writer = Callable[..., Path]
@@ -215,7 +215,7 @@ def test_run_without_a_finished_row_leaves_nothing(scene: Path) -> None:
 def test_unfinished_work_is_neither_lost_nor_used_by_accident(scene: Path) -> None:
     with pytest.raises(Stopped):
         segment(scene, "parts", stopping(75))
-    with pytest.raises(RasterError, match=r"go on with --resume .*, or start anew with --overwrite"):
+    with pytest.raises(RasterError, match=r"continue with --resume .*, or start again with --overwrite"):
         segment(scene, "parts")
 
 
@@ -277,7 +277,7 @@ KILLED = """
         add(self, strip, band, arrays)
         if next(count) == {bands}:
             with self._file as file:  # half of another record, as if killed in the middle of writing
-                file.write(b"rows" + bytes(30))
+                file.write(journal._HEADER.pack(b"rows", 0, 9, 1, 999) + bytes(30))
             os.kill(os.getpid(), signal.SIGKILL)
 
     journal.Journal.add = add_and_die
