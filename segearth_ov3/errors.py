@@ -71,3 +71,14 @@ class StaleBuildWarning(SegEarthWarning):
 
 class LowMemoryWarning(SegEarthWarning):
     """Memory ran out; work goes on in smaller pieces."""
+
+
+# what PyTorch's allocators say (CUDA, MPS, CPU on Linux, CPU on Windows), and cuBLAS where its workspace does not fit
+_MEMORY_PHRASES = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, on any device."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's, without importing it
+        return True
+    return isinstance(error, RuntimeError) and any(phrase in str(error).lower() for phrase in _MEMORY_PHRASES)

@@ -360,7 +360,7 @@ def test_interruption_by_hand_keeps_what_is_there(tool, folder, monkeypatch):
     monkeypatch.setattr(model, "encode_trunk", interrupt)
     use(monkeypatch, model)
     code, _, err = run(tool, folder)
-    assert (code, err.splitlines()[-1]) == (130, "interrupted; start again to go on")
+    assert (code, err.splitlines()[-1]) == (130, "Interrupted; repeat the command to continue")
     assert [record["image"] for record in records_of(folder)] == ["0.png", "1.png"]
 
 

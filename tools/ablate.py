@@ -175,13 +175,11 @@ def run(args: argparse.Namespace) -> AblationReport:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    args = parse_arguments(arguments)
-
     def work() -> int:
-        run(args)
+        run(parse_arguments(arguments))
         return 0
 
-    return run_tool(work, "start again to go on")
+    return run_tool(work, "repeat the command to continue")
 
 
 if __name__ == "__main__":

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segearth_ov3.errors import OptionError, SegEarthError
+from segearth_ov3.cli.process import Advice, exit_code_of, managed_process
+from segearth_ov3.errors import OptionError
 
 if TYPE_CHECKING:
     from mmengine.config import Config
 
     from segearth_ov3.mmseg_plugin.evaluation import Outputs
 
+RESUME = "repeat the command with --resume to continue"
+MEMORY = "use --cfg-options model.dtype=bfloat16 or model.prompt_chunk=1"
 LAUNCHERS = ["none", "pytorch", "slurm", "mpi"]
 
 
@@ -124,29 +126,16 @@ def is_first_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def one_line(error: BaseException) -> str:
-    """The message alone, also of an error that a data loading process passed on with its traceback."""
-    text = str(error).strip()
-    if text.startswith("Caught "):
-        return text.splitlines()[-1].partition(": ")[2]
-    return " ".join(text.split())
-
-
-def run_tool(work: Callable[[], int], again: str) -> int:
-    """Do a tool's work; mistakes of the user become one line.
+def run_tool(work: Callable[[], int], resume: str = RESUME, memory: str = MEMORY) -> int:
+    """Do a tool's work, its arguments included; whatever goes wrong becomes one line.
 
     Args:
         work: Returns the exit code.
-        again: What to do after an interruption by hand.
+        resume: What to do after an interruption.
+        memory: What to do where memory ran out.
 
     Returns:
-        The exit code: that of `work`, 1 after a mistake, 130 after an interruption.
+        The exit code: that of `work`, or one of `segearth_ov3.cli.process`.
     """
-    try:
-        return work()
-    except (SegEarthError, OSError) as error:
-        print(f"error: {one_line(error)}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(f"interrupted; {again}", file=sys.stderr)
-        return 130
+    with managed_process():
+        return exit_code_of(work, prefix="error", advise=lambda: Advice(resume, memory))

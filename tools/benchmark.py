@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import glob
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from arguments import (
+    MEMORY,
     add_model_arguments,
     add_protocol_arguments,
     add_run_arguments,
@@ -18,12 +18,12 @@ from arguments import (
     key_value,
     make_outputs,
     make_parser,
-    one_line,
     read_config,
     run_tool,
 )
 
-from segearth_ov3.errors import OptionError, SegEarthError
+from segearth_ov3.cli.process import describe
+from segearth_ov3.errors import OptionError
 
 if TYPE_CHECKING:
     from segearth_ov3.metrics.report import Report
@@ -132,10 +132,8 @@ def attempt(args: argparse.Namespace, path: Path, networks: NetworkCache) -> Rep
 
     try:
         return Report.from_json(path.read_text("utf-8")) if path.suffix == ".json" else measure(args, path, networks)
-    except Exception as error:  # whatever it is, the other sets go on
-        if not isinstance(error, (SegEarthError, OSError)):
-            traceback.print_exc()
-        return one_line(error) or type(error).__name__
+    except Exception as error:  # the other sets are evaluated nevertheless
+        return describe(error, MEMORY)
 
 
 def measure_all(args: argparse.Namespace, files: Sequence[Path]) -> tuple[list[Report], dict[str, str]]:
@@ -187,8 +185,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    args = parse_arguments(arguments)
-    return run_tool(lambda: run(args), "--resume goes on")
+    return run_tool(lambda: run(parse_arguments(arguments)))
 
 
 if __name__ == "__main__":

@@ -71,9 +71,8 @@ def run(args: argparse.Namespace) -> Report:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    args = parse_arguments(arguments)
-
     def work() -> int:
+        args = parse_arguments(arguments)
         from segearth_ov3.metrics.report import to_markdown
 
         report = run(args)
@@ -81,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(to_markdown(report), end="")
         return 0
 
-    return run_tool(work, "--resume goes on")
+    return run_tool(work)
 
 
 if __name__ == "__main__":

@@ -1,21 +1,27 @@
-"""The command `segearth-ov3`: finds its sub-commands, and turns errors and warnings into single lines.
+"""The command `segearth-ov3`: finds its sub-commands and runs them; `process` says how it ends.
 
 Sub-commands are imported when they are called, so that help and version need neither torch nor GDAL.
 """
 
 from __future__ import annotations
 
+import difflib
 import importlib
-import warnings
-from typing import Any, NamedTuple, TextIO
+import sys
+from typing import Any, NamedTuple
 
 import click
 
-from ..errors import SegEarthError, SegEarthWarning
 from ..version import __version__
+from .process import Advice, exit_code_of, managed_process
 
-OUT_OF_MEMORY = "out of memory; use fewer classes, --dtype bfloat16 or --device cpu, or cut the scene into parts"
-EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+RESUME_HINT = "repeat the command with --resume to continue"
+MEMORY_HINTS = {
+    "--classes": "fewer classes",
+    "--dtype": "--dtype bfloat16",
+    "--device": "--device cpu",
+    "--size": "a smaller --size",
+}
 
 
 class _Command(NamedTuple):
@@ -29,6 +35,7 @@ COMMANDS = {
     "demo": _Command("segearth_ov3.cli.demo:demo", "Segment a generated scene with the small model inside."),
     "segment": _Command("segearth_ov3.cli.segment:segment", "Label every pixel of a GeoTIFF with a class."),
     "polygonize": _Command("segearth_ov3.cli.polygonize:polygonize", "Turn a label raster into polygons for GIS."),
+    "refiners": _Command("segearth_ov3.cli.refiners:refiners", "List token refiners, their parameters and defaults."),
     "datasets": _Command("segearth_ov3.cli.datasets:datasets", "List benchmark sets: found or not, where to get them."),
     "checkpoint": _Command("segearth_ov3.cli.checkpoint:checkpoint", "Inspect, verify, convert or download weights."),
 }
@@ -54,31 +61,39 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, command.short_help) for name, command in COMMANDS.items()])
 
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run the program; its standard streams and signals are looked after."""
+        with managed_process():
+            return super().main(*args, **extra)
+
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; what the user can cause becomes one line on standard error."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("always", SegEarthWarning)
-            warnings.showwarning = _warning_printer(warnings.showwarning)
-            try:
-                return super().invoke(ctx)
-            except SegEarthError as error:
-                if ctx.params["debug"]:
-                    raise
-                raise click.ClickException(" ".join(str(error).split())) from error
-            except (MemoryError, RuntimeError) as error:
-                if ctx.params["debug"] or not is_out_of_memory(error):
-                    raise
-                raise click.ClickException(OUT_OF_MEMORY) from error
-            except KeyboardInterrupt:
-                if ctx.params["debug"]:
-                    raise
-                click.echo("Interrupted.", err=True)
-                ctx.exit(EXIT_INTERRUPTED)
+        """Run a command; what goes wrong becomes one line on standard error."""
+        run = super().invoke
+        ctx.exit(exit_code_of(lambda: run(ctx), advise=lambda: self._advice(ctx), debug=ctx.params["debug"]))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command; an unknown one is answered with the closest."""
+        close = difflib.get_close_matches(args[0], COMMANDS, n=1)
+        if close and args[0] not in COMMANDS:
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {close[0]!r}?")
+        return super().resolve_command(ctx, args)
+
+    def _advice(self, ctx: click.Context) -> Advice:
+        """What the options of the command that was called can do."""
+        if ctx.invoked_subcommand is None:  # importing it failed
+            return Advice()
+        module, _, attribute = COMMANDS[ctx.invoked_subcommand].place.partition(":")
+        command: click.Command = getattr(sys.modules[module], attribute)
+        options = {name for param in command.params for name in param.opts}
+        hints = [hint for option, hint in MEMORY_HINTS.items() if option in options]
+        return Advice(RESUME_HINT if "--resume" in options else "", f"use {' or '.join(hints)}" if hints else "")
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="segearth-ov3")
-@click.option("--debug", is_flag=True, help="Show where an error came from.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def main(debug: bool) -> None:
     """Label remote-sensing images with classes given in words, by SAM 3, without training.
 
@@ -87,29 +102,3 @@ def main(debug: bool) -> None:
       segearth-ov3 demo
       segearth-ov3 segment scene.tif classes.tif --classes "background; building,house; road; water"
     """
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out; PyTorch says so by several kinds of RuntimeError."""
-    return isinstance(error, MemoryError) or any(
-        phrase in str(error) for phrase in ("out of memory", "can't allocate memory", "not enough memory")
-    )
-
-
-def _warning_printer(fallback: Any) -> Any:
-    """A replacement for `warnings.showwarning` that prints this package's warnings as one line."""
-
-    def show(
-        message: Warning | str,
-        category: type[Warning],
-        filename: str,
-        lineno: int,
-        file: TextIO | None = None,
-        line: str | None = None,
-    ) -> None:
-        if issubclass(category, SegEarthWarning):
-            click.echo(f"Warning: {' '.join(str(message).split())}", err=True)
-        else:
-            fallback(message, category, filename, lineno, file, line)
-
-    return show

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
-from ..errors import LowMemoryWarning, OptionError
+from ..errors import LowMemoryWarning, OptionError, is_out_of_memory
 
 if TYPE_CHECKING:
     from ..sam3.model import Sam3
@@ -26,9 +26,6 @@ DEVICE_PROMPTS = 12
 # the part of the free memory that prompts may take; images, masks, maps and other programs need some too
 PROMPT_SHARE = 0.25
 
-# what PyTorch's allocators say (CUDA, MPS, CPU on Linux, CPU on Windows), and cuBLAS where its workspace does not fit
-_PHRASES = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
-
 
 def check_count(name: str, value: object) -> None:
     """Make sure that a number of things is one.
@@ -38,13 +35,6 @@ def check_count(name: str, value: object) -> None:
     """
     if type(value) is not int or value < 1:
         raise OptionError(f"{name} must be a whole number of at least 1, got {value!r}")
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, on any device."""
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and any(phrase in str(error).lower() for phrase in _PHRASES)
 
 
 def free_bytes(device: torch.device) -> int | None:

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import difflib
 import inspect
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..errors import OptionError
-from ..registry import lookup
-from .base import PLACES, CustomRefiner, Refiner, RefinerContext
+from ..errors import OptionError, SegEarthError
+from .base import PLACES, CustomRefiner, Refiner, RefinerContext, check_place
 from .clip_similarity import ClipSimilarity
+from .finding import find_refiner
 from .graph_laplacian import GraphLaplacian
 from .lowpass import Lowpass
 from .smoothing import Smoothing
@@ -48,16 +49,17 @@ def build_refiners(specs: Iterable[RefinerSpec]) -> tuple[Refiner, ...]:
     """Make refiners from descriptions; the order is kept.
 
     Args:
-        specs: Each a refiner; or a mapping with the name, or a function, as "type" and parameters beside it; or a text
-            as `parse_refiner` reads it.
+        specs: Each a refiner; or a mapping with a name, class or function as "type" and with its parameters; or a text
+            as `parse_refiner` reads it. Names are those of `finding`.
 
     Returns:
         The refiners.
 
     Raises:
         UnknownNameError: There is no refiner of that name; the message lists the known ones.
-        OptionError: A parameter is unknown, missing or not admissible, a description is none of the three, or what it
-            describes is no refiner or cannot be hashed, which the sharing of work between variants needs.
+        OptionError: A module cannot be imported, a parameter is unknown, missing or not admissible, a description is
+            none of the three, or what it describes is no refiner or cannot be hashed, as sharing work between variants
+            requires.
     """
     if isinstance(specs, (str, Mapping)) or not isinstance(specs, Iterable):
         raise OptionError(f"expected a list of refiners, got one: {specs!r}; put it into [ ]")
@@ -89,16 +91,24 @@ def parse_refiner(text: str) -> dict[str, Any]:
 
 
 def describe_refiner(refiner: Refiner) -> dict[str, Any]:
-    """Name and parameters of a refiner, in plain JSON types; injected objects are left out, odd values are texts."""
+    """Name and parameters of a refiner, in plain JSON types; injected objects are left out, odd values are texts.
+
+    Refiners of this package have their name in `REFINERS`, others their dotted path.
+    """
     names = {kind: name for name, kind in REFINERS.items()}
     if isinstance(refiner, CustomRefiner):
-        function = refiner.function
-        return {"type": getattr(function, "__qualname__", type(function).__qualname__), "at": refiner.at}
+        return {"type": _dotted(refiner.function), "at": refiner.at}
+    name = names.get(type(refiner)) or _dotted(type(refiner))
     if not dataclasses.is_dataclass(refiner):
-        return {"type": type(refiner).__qualname__, "at": refiner.at}
+        return {"type": name, "at": refiner.at}
     fields = (field.name for field in dataclasses.fields(refiner) if field.repr)
-    plain = {name: _plain(getattr(refiner, name)) for name in fields}
-    return {"type": names.get(type(refiner), type(refiner).__qualname__), **plain}
+    return {"type": name, **{field: _plain(getattr(refiner, field)) for field in fields}}
+
+
+def _dotted(thing: Any) -> str:
+    """Module and name of a class or function; of a callable object, those of its class."""
+    named = thing if hasattr(thing, "__qualname__") else type(thing)
+    return f"{named.__module__}.{named.__qualname__}"
 
 
 def _build(spec: RefinerSpec) -> Refiner:
@@ -109,23 +119,42 @@ def _build(spec: RefinerSpec) -> Refiner:
             return _checked(spec)
         raise OptionError(f"expected a refiner, a dict with a type, or a text like smoothing:weight=0.2, got {spec!r}")
     values = dict(spec)
-    kind = values.pop("type", None)
+    if "type" not in values:
+        raise OptionError(f"expected a refiner's name, class or function as 'type', got {spec!r}")
+    name = values.pop("type")
+    kind = find_refiner(name, REFINERS) if isinstance(name, str) else name
+    if isinstance(kind, Refiner) and not isinstance(kind, type):
+        if values:
+            raise OptionError(f"{name} is a finished refiner and takes no parameters, got {', '.join(values)}")
+        return _checked(kind)
     if callable(kind) and not isinstance(kind, type):
         kind, values = CustomRefiner, {"function": kind, **values}
-    elif not isinstance(kind, type):
-        kind = lookup(REFINERS, str(kind), "refiner")
+    if not isinstance(kind, type):
+        raise OptionError(f"expected a refiner's class or a function (tokens, context), got {name!r}: {kind!r}")
+    return _checked(_construct(kind, values, name if isinstance(name, str) else _dotted(name)))
+
+
+def _construct(kind: type[Any], values: Mapping[str, Any], name: str) -> Any:
+    """Call a class with parameters that it has."""
     signature = inspect.signature(kind)
     known = list(signature.parameters)
-    unknown = [name for name in values if name not in known]
-    if unknown:
-        raise OptionError(f"{spec['type']} has no parameter {', '.join(unknown)}; it has {', '.join(known)}")
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in signature.parameters.values())
+    for value in values:
+        if value not in known and not takes_any:
+            near = difflib.get_close_matches(str(value), known, n=1)
+            guess = f"; did you mean {near[0]!r}?" if near else ""
+            raise OptionError(f"{name} has no parameter {value}; it has {', '.join(known) or 'none'}{guess}")
     try:
         signature.bind(**values)
     except TypeError as error:
-        raise OptionError(f"{spec['type']}: {error}; it has {', '.join(known)}") from error
-    return _checked(
-        kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
-    )
+        raise OptionError(f"{name}: {error}; it has {', '.join(known)}") from error
+    plain = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    try:
+        return kind(**plain)
+    except SegEarthError:
+        raise
+    except Exception as error:
+        raise OptionError(f"{name} cannot be made: {type(error).__name__}: {error}") from error
 
 
 def _checked(refiner: object) -> Refiner:
@@ -136,6 +165,7 @@ def _checked(refiner: object) -> Refiner:
         hash(refiner)
     except TypeError as error:
         raise OptionError(f"{refiner!r} cannot be hashed ({error}); make it a dataclass with frozen=True") from error
+    check_place(refiner.at, refiner.needs)
     return refiner
 
 

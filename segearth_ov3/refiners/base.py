@@ -11,15 +11,18 @@ device, leaves its input as it was, and has a documented setting that changes no
 from __future__ import annotations
 
 import dataclasses
+import sys
+import traceback
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from ..errors import OptionError, ShapeError
+from ..errors import OptionError, SegEarthError, ShapeError, is_out_of_memory
 
 PLACES = ("trunk", "pyramid", "memory")
+NEEDS = ("image", "prompts")
 
 T = TypeVar("T")
 
@@ -116,7 +119,7 @@ class HasWeights(Protocol):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CustomRefiner:
-    """A function of one's own as a refiner.
+    """Use a function as a refiner.
 
     Attributes:
         function: (tokens (N, D, g, g), context) to tokens of the same shape, dtype and device.
@@ -150,11 +153,12 @@ def refine(tokens: Tensor, refiners: Iterable[Refiner], context: RefinerContext)
 
     Raises:
         ShapeError: A refiner returned another shape, dtype or device.
-        OptionError: A refiner returned no tensor, or changed its input, which other variants still have to read.
+        OptionError: A refiner of the user failed, returned no tensor, or changed its input, which other variants
+            still have to read.
     """
     for refiner in refiners:
         version = None if tokens.is_inference() else tokens._version
-        refined = refiner(tokens, context)
+        refined = _call(refiner, tokens, context)
         if not isinstance(refined, Tensor):
             raise OptionError(f"{refiner} must return tokens, got {type(refined).__name__}")
         if version is not None and tokens._version != version:
@@ -166,6 +170,26 @@ def refine(tokens: Tensor, refiners: Iterable[Refiner], context: RefinerContext)
     return tokens
 
 
+def _call(refiner: Refiner, tokens: Tensor, context: RefinerContext) -> object:
+    """Call a refiner; the error of one that is not of this package names the line.
+
+    Lack of memory passes through, because the caller can retry with fewer prompts.
+    """
+    try:
+        return refiner(tokens, context)
+    except Exception as error:
+        owner = refiner.function if isinstance(refiner, CustomRefiner) else type(refiner)
+        module = str(getattr(owner, "__module__", ""))
+        is_ours = module.partition(".")[0] == __name__.partition(".")[0]
+        if is_ours or isinstance(error, SegEarthError) or is_out_of_memory(error):
+            raise
+        file = getattr(sys.modules.get(module), "__file__", None)
+        frames = traceback.extract_tb(error.__traceback__)
+        last = next((frame for frame in reversed(frames) if frame.filename == file), frames[-1])
+        place = f"{last.filename}, line {last.lineno}"
+        raise OptionError(f"{refiner} failed ({place}): {type(error).__name__}: {error}") from error
+
+
 def check_place(at: object, needs: frozenset[str] = frozenset()) -> None:
     """Make sure that a refiner may act at a place.
 
@@ -173,6 +197,8 @@ def check_place(at: object, needs: frozenset[str] = frozenset()) -> None:
         OptionError: There is no such place, or what the refiner reads is not there.
     """
     check_choice("at", at, PLACES)
+    if isinstance(needs, str) or not set(NEEDS).issuperset(needs):
+        raise OptionError(f"needs must be a set of {', '.join(NEEDS)}, got {needs!r}")
     if "prompts" in needs and at != "memory":
         raise OptionError(f"prompts are read at='memory' only, got at={at!r}")
 

@@ -130,7 +130,9 @@ def resize_map(maps: Tensor, side: int) -> Tensor:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ClipSimilarity:
-    """The refiner; see the top of this file.
+    """Lengthen the tokens that CLIP agrees with.
+
+    The formulas are at the top of this file.
 
     CLIP runs once per image, whatever the number of prompts, and of refiners with the same model, taps and grid.
 

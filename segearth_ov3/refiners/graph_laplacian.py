@@ -83,7 +83,9 @@ def graph_laplacian(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GraphLaplacian:
-    """`graph_laplacian` as a refiner; the attributes are its parameters.
+    """Draw tokens towards similar neighbours; edges between unlike tokens stay.
+
+    The attributes are the parameters of `graph_laplacian`.
 
     Attributes:
         lam: Strength λ; 0 changes nothing.

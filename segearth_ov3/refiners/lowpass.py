@@ -79,7 +79,9 @@ def lowpass(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Lowpass:
-    """`lowpass` as a refiner; the attributes are its parameters.
+    """Damp the high frequencies of the token map.
+
+    The attributes are the parameters of `lowpass`.
 
     Attributes:
         radius: Frequency at which the filter ends, in cycles per map.

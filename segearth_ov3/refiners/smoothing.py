@@ -48,7 +48,9 @@ def smoothing(tokens: Tensor, *, weight: float = 0.2, kernel_size: int = 3, mode
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Smoothing:
-    """`smoothing` as a refiner; the attributes are its parameters.
+    """Add the mean of the window around each token.
+
+    The attributes are the parameters of `smoothing`.
 
     Attributes:
         weight: Weight of the mean; 0 changes nothing.

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import importlib
 import warnings
+from collections.abc import Sequence
+from pathlib import Path
 
 import click
 import pytest
@@ -12,9 +15,11 @@ from segearth_ov3.errors import CheckpointError, RasterWarning, UnknownNameError
 from segearth_ov3.version import __version__
 
 
-def run_command(monkeypatch: pytest.MonkeyPatch, body: object, *arguments: str) -> Result:
+def run_command(
+    monkeypatch: pytest.MonkeyPatch, body: object, *arguments: str, options: Sequence[click.Parameter] = ()
+) -> Result:
     """Run `segearth-ov3 probe`, a command with the given body."""
-    command = click.Command("probe", callback=body)  # type: ignore[arg-type]
+    command = click.Command("probe", callback=body, params=list(options))  # type: ignore[arg-type]
     monkeypatch.setattr(main_module, "probe", command, raising=False)
     monkeypatch.setitem(COMMANDS, "probe", main_module._Command("segearth_ov3.cli.main:probe", "Try it."))
     return CliRunner().invoke(main, [*arguments, "probe"])
@@ -71,13 +76,56 @@ def test_debug_shows_where_an_error_came_from(monkeypatch: pytest.MonkeyPatch) -
     assert run_command(monkeypatch, body, "--debug").exception is error
 
 
-def test_mistakes_in_the_program_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    error = ZeroDivisionError()
+def test_mistakes_in_the_program_are_one_line_and_a_log_with_the_traceback(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    result = run_command(monkeypatch, lambda: 1 / 0)
+    (log,) = tmp_path.glob("segearth-ov3-*.log")
+    line = f"Error: ZeroDivisionError: division by zero; this is a fault of the program, please report it with {log}\n"
+    assert (result.exit_code, result.stderr) == (1, line)
+    assert "Traceback (most recent call last)" in log.read_text()
+    assert "ZeroDivisionError: division by zero" in log.read_text()
 
-    def body() -> None:
+
+def test_errors_of_the_system_name_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = run_command(monkeypatch, lambda: Path("/nowhere/x").read_bytes())
+    assert (result.exit_code, result.stderr) == (1, "Error: /nowhere/x: No such file or directory\n")
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("CUDA out of memory. Tried to allocate")], ids=repr)
+def test_lack_of_memory_names_options_of_the_command(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def body(**values: object) -> None:
         raise error
 
-    assert run_command(monkeypatch, body).exception is error
+    options = [click.Option(["--dtype"]), click.Option(["--resume"])]
+    result = run_command(monkeypatch, body, options=options)
+    assert (result.exit_code, result.stderr) == (1, "Error: out of memory; use --dtype bfloat16\n")
+    assert "close other programs" in run_command(monkeypatch, body).stderr
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_hints_on_memory_work_in_each_command(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hint is given by option, so the values it names must be admissible there."""
+    module, _, attribute = COMMANDS[name].place.partition(":")
+    command = getattr(importlib.import_module(module), attribute)
+    for option, value in [("--dtype", "bfloat16"), ("--device", "cpu")]:
+        for param in command.params:
+            if option in param.opts:
+                param.type.convert(value, param, None)
+
+
+def test_interruption_of_a_command_that_resumes_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def body(**values: object) -> None:
+        raise KeyboardInterrupt
+
+    result = run_command(monkeypatch, body, options=[click.Option(["--resume"], is_flag=True)])
+    expected = "Interrupted; repeat the command with --resume to continue\n"
+    assert (result.exit_code, result.stderr) == (130, expected)
+
+
+def test_unknown_command_is_answered_with_the_closest() -> None:
+    assert "No such command 'segmnt'. Did you mean 'segment'?" in CliRunner().invoke(main, ["segmnt"]).stderr
 
 
 def test_interruption_exits_with_130(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from rasterio.transform import Affine
 
 import segearth_ov3.checkpoints
 import segearth_ov3.segmenter
-from segearth_ov3.cli.main import main
+from segearth_ov3.cli.main import RESUME_HINT, main
 from segearth_ov3.cli.options import resolve_device, resolve_dtype
 from segearth_ov3.cli.segment import segment
 from segearth_ov3.errors import OptionError
@@ -360,7 +360,7 @@ def test_interrupted_command_goes_on_with_resume(folder: Path, calls: Calls, mon
 
     monkeypatch.setattr(segearth_ov3.segmenter.Segmenter, "class_scores", interrupted)
     result = run(*ARGUMENTS, "--window", "20", "--overwrite")
-    assert (result.exit_code, result.stderr.strip().splitlines()[-1]) == (130, "Interrupted.")
+    assert (result.exit_code, result.stderr.strip().splitlines()[-1]) == (130, f"Interrupted; {RESUME_HINT}")
     assert not Path("classes.tif").exists()
     monkeypatch.setattr(segearth_ov3.segmenter.Segmenter, "class_scores", whole)
     changed = run(*ARGUMENTS, "--window", "20", "--resume", "--prob-threshold", "0.2", "--background", "0")

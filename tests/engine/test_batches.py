@@ -14,8 +14,8 @@ from torch import Tensor
 
 from segearth_ov3.engine import memory
 from segearth_ov3.engine.chunks import plan_chunks
-from segearth_ov3.engine.memory import WorkSize, automatic_chunk, container_bytes, free_bytes, is_out_of_memory
-from segearth_ov3.errors import LowMemoryWarning, OptionError, ShapeError
+from segearth_ov3.engine.memory import WorkSize, automatic_chunk, container_bytes, free_bytes
+from segearth_ov3.errors import LowMemoryWarning, OptionError, ShapeError, is_out_of_memory
 from segearth_ov3.refiners.base import CustomRefiner, RefinerContext
 from segearth_ov3.sam3.config import Sam3Config
 from segearth_ov3.sam3.model import Sam3

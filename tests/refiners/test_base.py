@@ -95,6 +95,26 @@ def test_rows_that_belong_to_no_image_are_told() -> None:
 # ---- the chain
 
 
+def test_failure_of_the_users_refiner_names_its_line() -> None:
+    def divide(tokens: Tensor, context: RefinerContext) -> Tensor:
+        return torch.cat([tokens, 1 / 0])  # type: ignore[list-item]
+
+    line = divide.__code__.co_firstlineno + 1
+    message = rf"divide.* failed \(.*test_base\.py, line {line}\): ZeroDivisionError: division by zero"
+    with pytest.raises(OptionError, match=message):
+        refine(TOKENS, [CustomRefiner(function=divide)], RefinerContext(PIXELS))
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("CUDA out of memory"), ShapeError("odd")], ids=repr)
+def test_lack_of_memory_and_own_errors_of_a_refiner_pass_through(error: Exception) -> None:
+    def fail(tokens: Tensor, context: RefinerContext) -> Tensor:
+        raise error
+
+    with pytest.raises(type(error)) as caught:
+        refine(TOKENS, [CustomRefiner(function=fail)], RefinerContext(PIXELS))
+    assert caught.value is error
+
+
 def test_chain_acts_in_order() -> None:
     chain = [custom(lambda x: x + 1), custom(lambda x: x * 2)]
     assert torch.equal(refine(TOKENS, chain, RefinerContext(PIXELS)), (TOKENS + 1) * 2)

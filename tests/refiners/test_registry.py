@@ -64,6 +64,14 @@ class Halving:
         return tokens * self.share
 
 
+@dataclasses.dataclass(frozen=True)
+class Failing(Scaling):
+    """Checks its numbers with an error of its own."""
+
+    def __post_init__(self) -> None:
+        raise ValueError("no luck")
+
+
 # ---- building
 
 
@@ -142,7 +150,10 @@ def test_unknown_name_lists_the_known_ones_and_guesses() -> None:
 
 
 def test_unknown_parameter_lists_the_known_ones() -> None:
-    with pytest.raises(OptionError, match="smoothing has no parameter wieght; it has weight, kernel_size, mode, at"):
+    with pytest.raises(
+        OptionError,
+        match="no parameter wieght; it has weight, kernel_size, mode, at; did you mean 'weight'",
+    ):
         build_refiners([{"type": "smoothing", "wieght": 0.2}])
 
 
@@ -172,7 +183,11 @@ def test_unknown_parameter_lists_the_known_ones() -> None:
         ({"type": Mutable}, "cannot be hashed"),
         ({"type": "clip_similarity", "model": 5}, "model must be a text, got 5"),
         ("clip_similarity:pretrained=none", "pretrained must be a text, got None"),
-        ({"weight": 1}, "unknown refiner 'None', known: "),
+        ({"weight": 1}, "expected a refiner's name, class or function as 'type', got {'weight': 1}"),
+        ({"type": 5}, r"expected a refiner's class or a function \(tokens, context\), got 5"),
+        ({"type": Scaling, "at": "momory"}, "at must be one of trunk, pyramid, memory, got 'momory'"),
+        ({"type": Scaling, "needs": frozenset({"imgae"})}, "needs must be a set of image, prompts, got "),
+        ({"type": Failing}, "Failing cannot be made: ValueError: no luck"),
         (None, "expected a refiner, a dict with a type, or a text like smoothing:weight=0.2, got None"),
         (Smoothing, "expected a refiner, a dict with a type, or a text"),
         (invert, "expected a refiner, a dict with a type, or a text"),
@@ -275,7 +290,7 @@ def test_description_leaves_injected_objects_out() -> None:
 
 
 def test_description_of_a_function_is_its_name_and_place() -> None:
-    assert describe_refiner(CustomRefiner(function=invert, at="trunk")) == {"type": "invert", "at": "trunk"}
+    assert describe_refiner(CustomRefiner(function=invert, at="trunk")) == {"type": f"{__name__}.invert", "at": "trunk"}
 
 
 def test_description_of_a_foreign_class_is_its_name_and_fields() -> None:
@@ -285,6 +300,11 @@ def test_description_of_a_foreign_class_is_its_name_and_fields() -> None:
         def __call__(self, tokens: Tensor, context: RefinerContext) -> Tensor:
             return tokens
 
-    assert describe_refiner(Scaling(3.0)) == {"type": "Scaling", "factor": 3.0, "at": "memory", "needs": []}
+    assert describe_refiner(Scaling(3.0)) == {
+        "type": f"{__name__}.Scaling",
+        "factor": 3.0,
+        "at": "memory",
+        "needs": [],
+    }
     assert describe_refiner(Plain())["at"] == "trunk"
     assert describe_refiner(Plain())["type"].endswith("Plain")

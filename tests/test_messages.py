@@ -1,0 +1,80 @@
+"""Lines, warnings and bars on standard error."""
+
+from __future__ import annotations
+
+import io
+import sys
+import warnings
+
+import pytest
+
+from segearth_ov3.errors import RasterWarning
+from segearth_ov3.messages import one_line_warnings, progress_bar, say
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def shown(text: str) -> list[str]:
+    """The lines of a terminal after a text with carriage returns; letters of earlier states are overwritten."""
+    return [line.rstrip("\r").rpartition("\r")[2].rstrip() for line in text.split("\n")]
+
+
+def test_warning_beside_a_bar_has_a_line_of_its_own_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with one_line_warnings(), progress_bar("segmenting", "window", total=3) as bar:
+        bar.update()
+        warnings.warn("no areas", RasterWarning, stacklevel=1)
+        bar.update()
+    assert "Warning: no areas" in shown(sys.stderr.getvalue())
+
+
+def test_warning_beside_a_bar_has_a_line_of_its_own_in_a_log(capsys: pytest.CaptureFixture[str]) -> None:
+    with one_line_warnings(), progress_bar("segmenting", "window", total=3) as bar:
+        bar.update()
+        warnings.warn("no areas", RasterWarning, stacklevel=1)
+        bar.update(2)
+    lines = capsys.readouterr().err.splitlines()
+    assert "Warning: no areas" in lines
+    assert [line[:11] for line in lines if line != "Warning: no areas"] == ["segmenting:", "segmenting:"]
+    assert "3/3" in lines[-1]
+
+
+def test_log_has_no_carriage_returns(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress_bar("segmenting", "window", total=200) as bar:
+        for _ in range(200):
+            bar.update()
+    err = capsys.readouterr().err
+    assert "\r" not in err
+    assert len(err.splitlines()) == 2  # the first and the last state of a short run
+
+
+def test_quiet_bar_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress_bar("segmenting", "window", quiet=True, total=1) as bar:
+        bar.update()
+    assert capsys.readouterr().err == ""
+
+
+def test_equal_warnings_are_shown_once_and_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    with one_line_warnings():
+        for name in ("a", "a", "b", "a"):
+            warnings.warn(name, RasterWarning, stacklevel=1)
+    assert capsys.readouterr().err.splitlines() == ["Warning: a", "Warning: b", "Warning: 3 times: a"]
+
+
+def test_warning_of_another_package_is_one_line_with_its_name(capsys: pytest.CaptureFixture[str]) -> None:
+    with one_line_warnings():
+        warnings.simplefilter("default")
+        warnings.warn_explicit("old\n call", UserWarning, "/venv/lib/python3/site-packages/timm/layers.py", 3)
+        warnings.warn_explicit("mine", UserWarning, "/home/me/refiner.py", 3)
+    assert capsys.readouterr().err.splitlines() == [
+        "Warning: timm: old call (UserWarning)",
+        "Warning: refiner.py: mine (UserWarning)",
+    ]
+
+
+def test_say_prints_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    say("ready")
+    assert capsys.readouterr().err == "ready\n"
