@@ -1,4 +1,4 @@
-"""Files that are complete or absent: written beside their place and given their name in one step."""
+"""Files that are complete or absent: written next to their place and given their name in one step."""
 
 from __future__ import annotations
 
@@ -27,13 +27,18 @@ def complete_or_absent(target: Path) -> Iterator[Path]:
     Raises:
         OSError: The operating system reported an error.
     """
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", suffix=".partial", dir=target.parent) as folder:
+    with tempfile.TemporaryDirectory(prefix=partial_prefix(target), suffix=".partial", dir=target.parent) as folder:
         partial = Path(folder) / target.name
         yield partial
         os.replace(partial, target)
 
 
+def partial_prefix(target: Path) -> str:
+    """How the names of folders for unfinished copies of a file begin."""
+    return f".{target.name}."
+
+
 def remove_leftovers(target: Path) -> None:
     """Remove what killed processes left of unfinished copies of a file; no other process may be writing it."""
-    for folder in target.parent.glob(f".{glob.escape(target.name)}.*.partial"):
+    for folder in target.parent.glob(f"{glob.escape(partial_prefix(target))}*.partial"):
         shutil.rmtree(folder, ignore_errors=True)

@@ -54,20 +54,20 @@ def demo(out: str, size: int, seed: int, device: str, overwrite: Overwrite, quie
     from ..datasets import SPECS
     from ..demo.scenes import SCENE_CLASSES, SCENE_COLORS, demo_resolution, generate_scene, write_scene
     from ..geo.options import Outputs, WindowOptions
-    from ..geo.output import check_destination
+    from ..geo.output import PICTURE_SUFFIXES, check_destination
     from ..geo.ownership import is_generated_scene
-    from ..geo.results import Results
     from ..geo.scene import segment_scene
+    from ..geo.style import STYLE_SUFFIX, style_path
     from ..segmenter import Segmenter
     from ..vocabulary import Vocabulary
     from .options import ModelOptions
     from .segment import format_report, progress_bar
 
-    outputs = Outputs(overlay=overlay)
-    # everything before the first is written
-    for path in (source, truth):
-        check_destination(path, overlay, overwrite="force" if overwrite and is_generated_scene(path) else overwrite)
-    Results(source, target, outputs, overwrite=overwrite)
+    for path in (source, truth):  # all, before the first is written
+        check_destination(path, (), overwrite="force" if overwrite and is_generated_scene(path) else overwrite)
+    check_destination(target, (), overwrite=overwrite)
+    check_destination(overlay, (), overwrite=overwrite, suffixes=PICTURE_SUFFIXES)
+    check_destination(style_path(target), (), overwrite=overwrite, suffixes=(STYLE_SUFFIX,))
     scene = generate_scene((size, size), seed, res_m=demo_resolution(seed))
     write_scene(scene, source, truth, overwrite=bool(overwrite))
     options = ModelOptions(DEMO_NAME, resolve_device(device), "float32")
@@ -80,7 +80,7 @@ def demo(out: str, size: int, seed: int, device: str, overwrite: Overwrite, quie
             segmenter,
             colors=SCENE_COLORS,
             windows=WindowOptions(WINDOW_PX, overlap=OVERLAP),
-            outputs=outputs,
+            outputs=Outputs(overlay=overlay),
             overwrite=overwrite,
             progress=progress,
         )

@@ -23,6 +23,7 @@ _EQUAL_AREA = "+proj=cea +lon_0=0 +lat_ts=0 +ellps=WGS84 +units=m +no_defs"
 _WORLD_WIDTH_M = 2 * np.pi * 6378137.0  # of that map
 _MAX_DISTORTION = 0.005
 _MAX_NODES = (257, 33)  # rows and columns of the grid
+_OFF_THE_EARTH = "no areas: parts of the image cannot be placed on the Earth"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,12 +133,18 @@ def _true_areas(profile: RasterProfile, rows: np.ndarray, cols: np.ndarray) -> n
     try:
         equal_x, equal_y = transform_points(profile.crs, CRS.from_string(_EQUAL_AREA), x.ravel(), y.ravel())
     except GDAL_ERRORS as error:
-        raise RasterError(f"no areas: coordinates cannot be placed on the Earth ({first_cause(error)})") from error
+        if "coordinate operations" in first_cause(error):
+            raise RasterError(
+                "no areas: the coordinate reference system cannot be placed on the Earth (is it of another planet?)"
+            ) from error
+        raise RasterError(_OFF_THE_EARTH) from error
     flat = np.array([equal_x, equal_y]).reshape(2, *x.shape)  # (2, R, S, 4)
+    if not np.isfinite(flat).all():
+        raise RasterError(_OFF_THE_EARTH)
     first, second = flat[..., 1] - flat[..., 0], flat[..., 3] - flat[..., 2]  # (2, R, S) each
     for diagonal in (first, second):  # across the date line one end may lie on the other side of the map
         diagonal[0] = (diagonal[0] + _WORLD_WIDTH_M / 2) % _WORLD_WIDTH_M - _WORLD_WIDTH_M / 2
     areas = np.abs(first[0] * second[1] - first[1] * second[0]) / 2  # (R, S)
-    if not (np.isfinite(areas).all() and (areas > 0).all()):
-        raise RasterError("no areas: parts of the image cannot be placed on the Earth")
+    if not (areas > 0).all():
+        raise RasterError(_OFF_THE_EARTH)
     return areas

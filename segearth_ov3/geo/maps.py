@@ -1,6 +1,7 @@
 """Writing of maps, a band of rows at a time: GeoTIFFs that lie exactly where their source lies.
 
-What ties a raster to the ground (CRS, transform, ground control points) goes from the source to every output as it is.
+What ties a raster to the ground (CRS, transform, ground control points, RPCs) goes from the source to every output as
+it is.
 
     labels      uint8, nodata 255, colour table           (uint16, nodata 65535, no colour table beyond 254 classes)
     confidence  float32, 0 to 1, nodata NaN
@@ -16,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import unicodedata
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -28,7 +30,7 @@ from rasterio.enums import Resampling
 from rasterio.windows import Window
 
 from ..errors import OptionError, RasterError, ShapeError
-from .output import check_destination, replace_when_complete
+from .output import check_destination, disk_full_hint, replace_when_complete
 from .ownership import Overwrite
 from .palette import Color
 from .raster import RasterProfile, without_georeference_warning
@@ -74,7 +76,7 @@ def label_map(classes: Sequence[str], colors: Sequence[Color] | None, tags: Mapp
         tags: More dataset tags; what is not text is stored as JSON.
 
     Raises:
-        OptionError: There is not one colour per class.
+        OptionError: There is not one colour per class, or a name has a control character.
     """
     all_tags = {**_class_tags(classes), **_as_text(tags or {})}
     if len(classes) > MAX_BYTE_CLASSES:
@@ -124,7 +126,7 @@ class MapWriter:
             )
         values = np.ascontiguousarray(values, dataset.dtypes[0])
         dataset.write(values, window=Window(0, start, values.shape[2], values.shape[1]))
-        self.checksums.append((start, values.shape[1], zlib.crc32(values.data)))
+        self.checksums.append((start, values.shape[1], _checksum(values)))
 
     def check_complete(self) -> None:
         """Raise a ShapeError unless all rows of the map were written."""
@@ -159,11 +161,11 @@ def open_map(
     Raises:
         RasterError: The file exists, its folder does not, or writing failed.
     """
-    target = check_destination(path, profile.path, overwrite=overwrite)
+    target = check_destination(path, profile.files, overwrite=overwrite)
     with replace_when_complete(target) as partial, rasterio.Env(**_WRITING), without_georeference_warning():
         draft = partial.with_name(f"draft-{partial.name}") if cog else partial
         with rasterio.open(draft, "w", **_creation_options(kind, profile)) as dataset:
-            _describe(dataset, kind)
+            _describe(dataset, kind, profile)
             writer = MapWriter(dataset)
             yield writer
             writer.check_complete()
@@ -212,9 +214,11 @@ def _cog_options(kind: MapKind) -> dict[str, Any]:
     }
 
 
-def _describe(dataset: rasterio.io.DatasetWriter, kind: MapKind) -> None:
+def _describe(dataset: rasterio.io.DatasetWriter, kind: MapKind, profile: RasterProfile) -> None:
     """Store all that is not pixels; before these, or GDAL refuses to store the colour table in the file."""
     dataset.update_tags(**kind.tags)
+    if profile.rpcs is not None:
+        dataset.rpcs = profile.rpcs
     for number, name in enumerate(kind.names, start=1):
         dataset.set_band_description(number, name)
     if kind.scale != 1.0:
@@ -238,14 +242,27 @@ def _check_written(partial: Path, checksums: Sequence[tuple[int, int, int]], tar
     with rasterio.open(partial) as dataset:
         for start, rows, checksum in checksums:
             written = dataset.read(window=Window(0, start, dataset.width, rows))
-            if zlib.crc32(written.data) != checksum:
-                raise RasterError(
-                    f"cannot write {target}: what was written differs from what is read back; is the disk full?"
-                )
+            if _checksum(written) != checksum:
+                hint = disk_full_hint(target.parent)
+                raise RasterError(f"cannot write {target}: what was written differs from what is read back{hint}")
+
+
+def _checksum(values: np.ndarray) -> int:
+    """A checksum of values, not of bits: NaN has many forms, and GDAL gives another one back for empty blocks."""
+    if values.dtype.kind == "f":
+        values = np.where(np.isnan(values), values.dtype.type(np.nan), values)
+    return zlib.crc32(np.ascontiguousarray(values).data)
 
 
 def _class_tags(classes: Sequence[str]) -> dict[str, str]:
-    """The class names as one JSON list and one by one."""
+    """The class names as one JSON list and one by one.
+
+    Raises:
+        OptionError: A name has a control character, which neither tags nor style files can hold.
+    """
+    for index, name in enumerate(classes):
+        if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):
+            raise OptionError(f"class {index}: expected a name without control characters, got {name!a}")
     names = json.dumps(list(classes), ensure_ascii=False)
     return {"CLASS_NAMES": names, **{f"CLASS_{index}": name for index, name in enumerate(classes)}}
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import re
+import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rasterio._err import CPLE_BaseError
 from rasterio.errors import CRSError, RasterioError
 
-from ..atomic import complete_or_absent
+from ..atomic import complete_or_absent, partial_prefix
 from ..errors import RasterError
+from .names import shown_name
 from .ownership import Overwrite, check_replaceable
 
 # some calls of rasterio let GDAL's own class through, which has no public name
@@ -23,10 +28,16 @@ PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 # files that GDAL reads together with a raster of the same name
 _SIDECARS = (".aux.xml", ".msk", ".ovr")
 
+# GDAL's names for a file on disk, or for a part of one: an archive, a range of bytes, a cached copy
+_VIRTUAL = re.compile(r"/vsi(zip|tar|gzip|7z|rar|sparse)/|/vsisubfile/[^,]*,|/vsicached\?(.*&)?file=")
+
+_FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
+_FULL_DISK_BYTES = 2**20  # free bytes below which an incomplete file is taken as the work of a full disk
+
 
 def check_destination(
     path: str | os.PathLike[str],
-    source: str | os.PathLike[str],
+    sources: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     *,
     overwrite: Overwrite = False,
     suffixes: Sequence[str] = GEOTIFF_SUFFIXES,
@@ -35,7 +46,7 @@ def check_destination(
 
     Args:
         path: The file to be written.
-        source: The file that is read, which must not be replaced.
+        sources: The file that is read, or all of them as `sources.source_files` lists them; none may be replaced.
         overwrite: Whether an existing output of this tool may be replaced; "force": any existing file.
         suffixes: File name endings that fit the format, in lower case.
 
@@ -43,27 +54,69 @@ def check_destination(
         `path`.
 
     Raises:
-        RasterError: Wrong ending, missing or read-only folder, `path` is a folder or the source itself, or it (or a
-            file that GDAL would take as part of it) exists and `overwrite` does not allow to replace it.
+        RasterError: Wrong ending; the folder is missing or cannot be written to; `path` is a folder; it (or a file that
+            GDAL would take as part of it) is one of `sources`, or exists and `overwrite` does not allow to replace it.
     """
     target = Path(path)
     if target.suffix.lower() not in suffixes:
         raise RasterError(f"cannot write {target}: expected a name that ends with {' or '.join(suffixes)}")
     if not target.parent.is_dir():
         raise RasterError(f"cannot write {target}: the folder {target.parent} does not exist; create it first")
-    if target.is_dir():
-        raise RasterError(f"cannot write {target}: it is a folder; give a file name in it")
-    if target.resolve() == Path(source).resolve():
-        raise RasterError(
-            f"cannot write {target}: it is the source image, which is never replaced; choose another name"
-        )
     if not os.access(target.parent, os.W_OK):
         raise RasterError(f"cannot write {target}: no permission to write in the folder {target.parent}")
+    _try_to_write(target)
+    if target.is_dir():
+        raise RasterError(f"cannot write {target}: it is a folder; give a file name in it")
+    _check_not_source(target, (sources,) if isinstance(sources, (str, os.PathLike)) else sources)
     present = [file for file in (target, *_sidecars(target)) if file.exists()]
     if present and not overwrite:
         raise RasterError(f"cannot write {target}: {present[0]} exists; use --overwrite (overwrite=True) to replace it")
     check_replaceable(target, overwrite)
     return target
+
+
+def _check_not_source(target: Path, sources: Sequence[str | os.PathLike[str]]) -> None:
+    """Refuse a target whose writing would replace or remove a file of the source."""
+    for number, source in enumerate(sources):
+        read = _files_on_disk(os.fspath(source))
+        for file in (target, *_sidecars(target)):
+            if any(_is_same(file, other) for other in read):
+                part = "the source image" if number == 0 and file == target else f"part of {shown_name(sources[0])}"
+                name = "it" if file == target else f"{file}, which would be removed,"
+                raise RasterError(
+                    f"cannot write {target}: {name} is {part}, which is never replaced; choose another name"
+                )
+
+
+def _files_on_disk(name: str) -> list[Path]:
+    """The files that a name of GDAL's may stand for: itself, or the archive or file that contains it."""
+    is_virtual = False
+    while (match := _VIRTUAL.match(name)) is not None:
+        name, is_virtual = name[match.end() :].lstrip("{"), True
+    path = Path(name.replace("}", "") if is_virtual else name)
+    return [path, *path.parents] if is_virtual else [path]
+
+
+def _is_same(file: Path, other: Path) -> bool:
+    """Whether two names mean one file, also through links and on file systems that ignore case."""
+    if file.resolve() == other.resolve():
+        return True
+    return file.is_file() and other.is_file() and file.samefile(other)
+
+
+def _try_to_write(target: Path) -> None:
+    """Make and remove what `complete_or_absent` needs: shares, quotas and long names answer only to the attempt.
+
+    Raises:
+        RasterError: The operating system refuses.
+    """
+    try:
+        os.fspath(target).encode()  # GDAL knows no other names
+        os.rmdir(tempfile.mkdtemp(prefix=partial_prefix(target), suffix=".partial", dir=target.parent))
+    except UnicodeEncodeError as error:
+        raise RasterError(f"cannot write {str(target)!a}: expected a name in UTF-8; choose another name") from error
+    except OSError as error:
+        raise RasterError(f"cannot write {target}: {explain(error, target.parent)}") from error
 
 
 @contextlib.contextmanager
@@ -80,8 +133,10 @@ def replace_when_complete(target: Path) -> Iterator[Path]:
         The path to write to, with the same file name.
 
     Raises:
-        RasterError: The operating system or GDAL reported an error while writing.
+        RasterError: The operating system or GDAL reported an error while writing. The message gives its cause and the
+            final name.
     """
+    partial = target
     try:
         with complete_or_absent(target) as partial:
             yield partial
@@ -91,8 +146,23 @@ def replace_when_complete(target: Path) -> Iterator[Path]:
                 else:
                     old.unlink(missing_ok=True)
     except (OSError, *GDAL_ERRORS) as error:
-        reason = getattr(error, "strerror", None) or first_cause(error)
-        raise RasterError(f"cannot write {target}: {reason}; is the disk full, or the folder not writable?") from error
+        reason = explain(error, target.parent).replace(str(partial), str(target))
+        raise RasterError(f"cannot write {target}: {reason}") from error
+
+
+def explain(error: BaseException, folder: Path) -> str:
+    """The cause of an error while writing to a folder, with advice where the disk is known to be full."""
+    code = getattr(error, "errno", None)
+    reason = getattr(error, "strerror", None) or first_cause(error)
+    if code in _FULL_DISK or re.search("no space left|disk is full|quota exceeded", reason, re.IGNORECASE):
+        return f"{reason}; make room in {folder} and try again"
+    return reason + disk_full_hint(folder)
+
+
+def disk_full_hint(folder: Path) -> str:
+    """What to add to a message about an incomplete file: a sentence if the disk of a folder is full, else nothing."""
+    free = shutil.disk_usage(folder).free
+    return f"; the disk of {folder} is full, make room and try again" if free < _FULL_DISK_BYTES else ""
 
 
 def first_cause(error: BaseException) -> str:

@@ -20,6 +20,7 @@ from .labels import LabelRaster, open_labels
 from .ownership import Overwrite
 from .raster import RasterProfile, open_raster
 from .reader import reading
+from .sources import source_files
 from .trace import Block, ExactOutlines, Method, Place, trace_polygons
 from .vectors import check_vector_destination, write_polygons
 
@@ -106,7 +107,8 @@ def polygonize(
     with open_labels(labels) as source, _open_confidence(confidence, source.profile) as sureness:
         profile = source.profile
         crs = profile.crs if profile.transform is not None else None
-        target = check_vector_destination(dst, labels, has_crs=crs is not None, overwrite=overwrite)
+        more = () if sureness is None else source_files(sureness)
+        target = check_vector_destination(dst, profile, sources=more, overwrite=overwrite)
         maps = _Maps(
             source,
             _measure(profile, min_area_m2),
@@ -246,9 +248,9 @@ def _place(profile: RasterProfile) -> Place:
 
 
 def _pixel_degrees(profile: RasterProfile) -> float:
-    """About the shorter side of a pixel in degrees; 1 where that says nothing."""
+    """About the shorter side of a pixel in degrees; 1 where map units are no lengths on the Earth."""
     grid, crs = profile.transform, profile.crs
-    if grid is None or crs is None:
+    if grid is None or crs is None or not (crs.is_geographic or crs.is_projected):
         return 1.0
     side = min(np.hypot(grid.a, grid.d), np.hypot(grid.b, grid.e))
     if not crs.is_geographic:

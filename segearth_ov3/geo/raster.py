@@ -21,6 +21,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from ..errors import RasterError
 from .bands import Band, BandChoice, choose_bands
 from .reader import ReadOptions, SceneReader, reading
+from .sources import source_files
 
 if TYPE_CHECKING:
     from affine import Affine
@@ -44,6 +45,7 @@ class RasterProfile:
         nodata: The value that marks pixels without information, or None.
         bands: Numbers of the bands used.
         rpcs: Rational polynomial coefficients of a raw satellite image, or None.
+        files: All files it is made of, see `sources.source_files`.
     """
 
     path: str
@@ -56,6 +58,7 @@ class RasterProfile:
     nodata: float | None
     bands: BandChoice
     rpcs: RPC | None = None
+    files: tuple[str, ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -94,7 +97,10 @@ def open_scene(path: str | os.PathLike[str], options: ReadOptions | None = None)
     options = options or ReadOptions()
     with open_raster(path) as dataset:
         bands = choose_bands(_list_bands(dataset, str(path)), str(path), options.bands)
-        yield SceneReader(dataset, describe_raster(dataset, str(path), bands), options)
+        profile = describe_raster(dataset, str(path), bands)
+        with reading(profile.path):
+            reader = SceneReader(dataset, profile, options)
+        yield reader
 
 
 def read_rgb(path: str | os.PathLike[str], options: ReadOptions | None = None) -> RgbScene:
@@ -121,7 +127,7 @@ def open_raster(path: str | os.PathLike[str]) -> Iterator[DatasetReader]:
         The open raster.
 
     Raises:
-        RasterError: The file is missing or a folder, or GDAL found something wrong with it, now or while it was read.
+        RasterError: The file is missing or a folder, or GDAL cannot open it.
     """
     name = os.fspath(path)
     if not re.match(r"/vsi|\w{2,}:", name):  # what has a prefix is no file to us, but may be one to GDAL
@@ -129,8 +135,11 @@ def open_raster(path: str | os.PathLike[str]) -> Iterator[DatasetReader]:
             raise RasterError(f"cannot read {name}: no such file")
         if Path(name).is_dir():
             raise RasterError(f"cannot read {name}: expected an image file, this is a folder")
-    with reading(name), without_georeference_warning(), rasterio.open(name) as dataset:
-        yield dataset
+    with without_georeference_warning():
+        with reading(name):
+            opened = rasterio.open(name)
+        with opened as dataset:
+            yield dataset
 
 
 @contextlib.contextmanager
@@ -152,19 +161,21 @@ def describe_raster(dataset: DatasetReader, path: str, bands: BandChoice) -> Ras
     Returns:
         The profile.
     """
-    gcps, gcp_crs = dataset.gcps
-    return RasterProfile(
-        path=path,
-        height=dataset.height,
-        width=dataset.width,
-        crs=dataset.crs,
-        transform=None if dataset.transform.is_identity else dataset.transform,
-        gcps=tuple(gcps),
-        gcp_crs=gcp_crs,
-        nodata=dataset.nodata,
-        bands=bands,
-        rpcs=dataset.rpcs,
-    )
+    with reading(path):
+        gcps, gcp_crs = dataset.gcps
+        return RasterProfile(
+            path=path,
+            height=dataset.height,
+            width=dataset.width,
+            crs=dataset.crs,
+            transform=None if dataset.transform.is_identity else dataset.transform,
+            gcps=tuple(gcps),
+            gcp_crs=gcp_crs,
+            nodata=dataset.nodata,
+            bands=bands,
+            rpcs=dataset.rpcs,
+            files=source_files(dataset),
+        )
 
 
 def _list_bands(dataset: DatasetReader, path: str) -> list[Band]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -17,6 +18,7 @@ from rasterio.windows import Window
 
 from ..errors import OptionError, RasterError
 from .bands import BandChoice, looks_transparent
+from .names import needs_network
 from .output import GDAL_ERRORS, first_cause
 from .sampling import sample_pixels
 from .stretch import DEFAULT_PERCENTILES, Stretch, percentile_stretch, range_stretch
@@ -34,6 +36,8 @@ _READING = {
     # GDAL keeps blocks up to 5 % of the machine's memory; two rows of tiles of a wide scene are enough
     "GDAL_CACHEMAX": 256 * 2**20,
 }
+# no copy of these could be repeated, and these reasons are not about the bytes of the file
+_SAYS_WHY = re.compile("no such file|does not exist|permission denied|too many open files|CRS", re.IGNORECASE)
 _CHUNK_ROWS = 256  # of values at full depth, before they become 8 bits
 
 
@@ -200,12 +204,23 @@ def _palette(dataset: DatasetReader, choice: BandChoice) -> np.ndarray | None:
 
 @contextlib.contextmanager
 def reading(path: str) -> Iterator[None]:
-    """Settings of GDAL for reading, in the present thread; its errors become a RasterError."""
+    """Set GDAL up for reading in the present thread, and turn its errors into a RasterError.
+
+    The block reads `path` and does nothing else: any error in it is taken for one of that file.
+    """
     try:
         with rasterio.Env(**_READING):
             yield
     except GDAL_ERRORS as error:
-        raise RasterError(
-            f"cannot read {path}: {first_cause(error)}; expected a complete GeoTIFF or another image that GDAL opens, "
-            f"so if it was copied or downloaded, do that again"
-        ) from error
+        reason = first_cause(error)
+        raise RasterError(f"cannot read {path}: {reason}{_advice(path, reason)}") from error
+
+
+def _advice(path: str, reason: str) -> str:
+    """What to do about a file that GDAL cannot read; nothing where the reason says it."""
+    if needs_network(path) or _SAYS_WHY.search(reason):
+        return ""
+    return (
+        "; expected a complete GeoTIFF or another image that GDAL opens, so if it was copied or downloaded, "
+        "do that again"
+    )

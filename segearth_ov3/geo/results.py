@@ -18,8 +18,10 @@ from .output import GEOTIFF_SUFFIXES, PICTURE_SUFFIXES, check_destination, repla
 from .overlay import bounded_size, render_overlay
 from .ownership import Overwrite, picture_metadata
 from .palette import Color
+from .raster import open_raster
 from .reader import SceneReader
 from .report import ClassCounter
+from .sources import source_files
 from .style import STYLE_SUFFIX, style_path, write_style
 from .unfinished import partial_folder
 from .vectors import DRIVERS
@@ -36,7 +38,7 @@ class Results:
         resume: Replace what an interrupted run has left besides its class map, which it would have written last.
 
     Raises:
-        RasterError: A file cannot be written, or two of them have one name.
+        RasterError: The scene cannot be opened, a file cannot be written, or two of them have one name.
     """
 
     def __init__(
@@ -50,12 +52,14 @@ class Results:
             "vector": (outputs.vector, tuple(DRIVERS)),
             "style": (style_path(Path(dst)) if outputs.style else None, (STYLE_SUFFIX,)),
         }
+        with open_raster(src) as dataset:
+            files = source_files(dataset)
         self.paths: dict[str, Path] = {}
         for name, (path, suffixes) in wanted.items():
             if path is None:
                 continue
             is_left_over = resume and name != "labels" and partial_folder(Path(dst)).exists()
-            target = check_destination(path, src, overwrite=overwrite or is_left_over, suffixes=suffixes)
+            target = check_destination(path, files, overwrite=overwrite or is_left_over, suffixes=suffixes)
             if target.resolve() in {other.resolve() for other in self.paths.values()}:
                 raise RasterError(f"cannot write {path} twice: the outputs of a scene need different names")
             self.paths[name] = target
@@ -101,6 +105,14 @@ class Results:
             remove_leftovers(path)
         counter = ClassCounter(reader.profile, classes)
         reduced = _Reduced(reader.profile.size)
+
+        def finish(labels: Path) -> None:
+            """Write what needs the complete class map, or must not be there without it."""
+            if then is not None:
+                then(labels)
+            if colors is not None and "style" in self.paths:
+                write_style(self.paths["style"], classes, colors)
+
         with contextlib.ExitStack() as stack:
             # entered first, left last
             writers = {
@@ -111,7 +123,7 @@ class Results:
                         reader.profile,
                         cog=self._cog,
                         overwrite="force",
-                        then=then if name == "labels" else None,
+                        then=finish if name == "labels" else None,
                     )
                 )
                 for name, kind in kinds.items()
@@ -123,8 +135,6 @@ class Results:
                 reduced.take(start, layers["labels"][0])
             if colors is not None and "overlay" in self.paths:
                 self._draw(reader, reduced.labels, classes, colors)
-            if colors is not None and "style" in self.paths:
-                write_style(self.paths["style"], classes, colors)
         return counter
 
     def _draw(self, reader: SceneReader, labels: np.ndarray, classes: Sequence[str], colors: Sequence[Color]) -> None:

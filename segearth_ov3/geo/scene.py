@@ -164,8 +164,7 @@ def segment_scene(
 def _check_vector(results: Results, profile: RasterProfile) -> None:
     """Make sure that polygons can be written in the format wanted."""
     if "vector" in results.paths:
-        has_crs = profile.crs is not None and profile.transform is not None
-        check_vector_destination(results.paths["vector"], profile.path, has_crs=has_crs, overwrite="force")
+        check_vector_destination(results.paths["vector"], profile, overwrite="force")
 
 
 def _vectorizer(results: Results) -> Callable[[Path], object] | None:
@@ -173,7 +172,13 @@ def _vectorizer(results: Results) -> Callable[[Path], object] | None:
     if "vector" not in results.paths:
         return None
     dst, confidence = results.paths["vector"], results.paths.get("confidence")
-    return lambda labels: polygonize(labels, dst, confidence=confidence, overwrite="force")
+
+    def write(labels: Path) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RasterWarning)  # the report of the scene says the same under its final name
+            polygonize(labels, dst, confidence=confidence, overwrite="force")
+
+    return write
 
 
 def _job(reader: SceneReader, predictor: Predictor, classes: int, options: WindowOptions) -> Job:

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +25,14 @@ from pyogrio import raw
 from pyogrio.errors import DataLayerError, DataSourceError
 
 from ..errors import RasterError
-from .output import check_destination, first_cause, replace_when_complete
+from .geojson import check_longitudes, geojson_options, keep_only_polygons
+from .output import check_destination, disk_full_hint, explain, replace_when_complete
 from .ownership import Overwrite
 
 if TYPE_CHECKING:
     from rasterio.crs import CRS
+
+    from .raster import RasterProfile
 
 DRIVERS = {
     ".gpkg": "GPKG",
@@ -38,44 +42,43 @@ DRIVERS = {
     ".parquet": "Parquet",
 }
 
-_MIN_DIGITS = 7  # of degrees: 1 cm
-_MAX_DIGITS = 12
-
+_STORE_LAYER = "polygons"
 _COLLECTED_COORDINATES = 2**20
 
 Append = Callable[[np.ndarray, Mapping[str, np.ndarray]], None]
 
 
 def check_vector_destination(
-    path: str | os.PathLike[str], source: str | os.PathLike[str], *, has_crs: bool = True, overwrite: Overwrite = False
+    path: str | os.PathLike[str],
+    profile: RasterProfile,
+    *,
+    sources: Sequence[str | os.PathLike[str]] = (),
+    overwrite: Overwrite = False,
 ) -> Path:
-    """Make sure that a vector file can be written, before any computing.
+    """Make sure that polygons of a raster can be written, before any computing.
 
     Args:
         path: The file to be written; its ending chooses the format.
-        source: The file that is read, which must not be replaced.
-        has_crs: Whether coordinates will have a coordinate reference system.
+        profile: The raster. None of its files may be replaced.
+        sources: More files that must not be replaced.
         overwrite: As in `output.check_destination`.
 
     Returns:
         `path`.
 
     Raises:
-        RasterError: As in `output.check_destination`; GDAL has no driver for the format; GeoJSON is wanted without a
-            coordinate reference system; another program has the file open.
+        RasterError: As in `output.check_destination`; GDAL has no driver for the format; GeoJSON is wanted of a raster
+            without longitudes and latitudes; another program has the file open.
     """
-    target = check_destination(path, source, overwrite=overwrite, suffixes=tuple(DRIVERS))
+    target = check_destination(path, (*profile.files, *sources), overwrite=overwrite, suffixes=tuple(DRIVERS))
     driver = DRIVERS[target.suffix.lower()]
     if "w" not in pyogrio.list_drivers(write=True).get(driver, ""):
         raise RasterError(
             f"cannot write {target}: GDAL {pyogrio.__gdal_version_string__} of the installed pyogrio has no driver "
             f"{driver}; choose .gpkg, .fgb or .geojson, or install pyogrio from conda-forge"
         )
-    if driver == "GeoJSON" and not has_crs:
-        raise RasterError(
-            f"cannot write {target}: GeoJSON has longitudes and latitudes, and {source} has no coordinate reference "
-            f"system; choose .gpkg or .fgb"
-        )
+    if driver == "GeoJSON":
+        check_longitudes(target, profile)
     journal = target.with_name(target.name + "-wal")
     if journal.exists():  # SQLite would mix it into the new file
         raise RasterError(f"cannot write {target}: another program has it open ({journal} exists); close it there")
@@ -99,19 +102,27 @@ def write_polygons(target: Path, crs: CRS | None, pixel_degrees: float) -> Itera
         RasterError: Writing failed; nothing is left.
     """
     driver = DRIVERS[target.suffix.lower()]
-    with replace_when_complete(target) as partial, _write_errors(target):
-        is_final = driver == "GPKG"
-        store = _GeoPackage(partial if is_final else partial.with_name("store.gpkg"), target.stem, crs, is_final)
+    with replace_when_complete(target) as partial, _write_errors(target, partial):
+        if driver == "GPKG":
+            store = _GeoPackage(partial, layer_name(target), crs, has_index=True)
+        else:
+            store = _GeoPackage(partial.with_name("store.gpkg"), _STORE_LAYER, crs, has_index=False)
         yield store.append
         store.flush()
-        if not is_final:
+        if driver != "GPKG":
             _convert(store.path, partial, driver, pixel_degrees)
         if pyogrio.read_info(partial, force_feature_count=True)["features"] != store.polygons:
-            raise RasterError(f"cannot write {target}: polygons are missing when it is read back; is the disk full?")
+            hint = disk_full_hint(target.parent)
+            raise RasterError(f"cannot write {target}: polygons are missing when it is read back{hint}")
+
+
+def layer_name(target: Path) -> str:
+    """Name the layer of a file: as the file, without what GeoPackage and SQLite reserve or refuse at its beginning."""
+    return re.sub(r"^((gpkg|sqlite_|rtree_|ogr_)_*|\W)+", "", target.stem, flags=re.IGNORECASE) or _STORE_LAYER
 
 
 class _GeoPackage:
-    """A GeoPackage that grows; opening it anew takes long, so polygons are collected before."""
+    """A GeoPackage that grows; opening it takes long, so polygons are collected before each write."""
 
     def __init__(self, path: Path, layer: str, crs: CRS | None, has_index: bool) -> None:
         self.path, self.polygons = path, 0
@@ -153,10 +164,7 @@ class _GeoPackage:
 
 def _convert(store: Path, partial: Path, driver: str, pixel_degrees: float) -> None:
     """Copy a GeoPackage to another format, some polygons at a time."""
-    options: dict[str, str] = {}
-    if driver == "GeoJSON":
-        digits = int(np.ceil(-np.log10(pixel_degrees / 10)))
-        options = {"RFC7946": "YES", "COORDINATE_PRECISION": str(np.clip(digits, _MIN_DIGITS, _MAX_DIGITS))}
+    options = geojson_options(pixel_degrees) if driver == "GeoJSON" else {}
     with raw.open_arrow(store) as (meta, stream), _without_crs_warning():
         raw.write_arrow(
             stream,
@@ -168,15 +176,18 @@ def _convert(store: Path, partial: Path, driver: str, pixel_degrees: float) -> N
             crs=meta["crs"],
             **options,
         )
+    if driver == "GeoJSON":
+        keep_only_polygons(partial)
 
 
 @contextlib.contextmanager
-def _write_errors(target: Path) -> Iterator[None]:
-    """Turn what pyogrio raises into an error of this package."""
+def _write_errors(target: Path, partial: Path) -> Iterator[None]:
+    """Turn what pyogrio raises into an error of this package, with the final name."""
     try:
         yield
     except (DataSourceError, DataLayerError) as error:
-        raise RasterError(f"cannot write {target}: {first_cause(error)}; is the disk full?") from error
+        reason = explain(error, target.parent).replace(str(partial), str(target))
+        raise RasterError(f"cannot write {target}: {reason}") from error
 
 
 @contextlib.contextmanager

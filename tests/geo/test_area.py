@@ -24,6 +24,8 @@ from segearth_ov3.geo.raster import RasterProfile
 
 AXIS_M, FLATTENING = 6378137.0, 1 / 298.257223563
 US_FOOT_M = 1200 / 3937
+ORTHOGRAPHIC = "+proj=ortho +lat_0=40 +lon_0=0 +datum=WGS84"
+MARS = 'GEOGCS["Mars 2000",DATUM["Mars",SPHEROID["Mars",3396190,169.8944]],PRIMEM["0",0],UNIT["Degree",0.0174532925]]'
 
 
 def profile_of(
@@ -135,11 +137,18 @@ def test_single_pixel_has_an_area(crs: str) -> None:
         (profile_of('LOCAL_CS["site",UNIT["metre",1]]', Affine(1, 0, 0, 0, -1, 0), (2, 2)), "neither geographic nor"),
         (profile_of("EPSG:25832", Affine(1e7, 0, 0, 0, -1e7, 9e7), (5, 5)), "cannot be placed on the Earth"),
         (profile_of("EPSG:4326", Affine(1, 0, 0, 0, -1, 100), (5, 5)), "cannot be placed on the Earth"),
+        (
+            profile_of(ORTHOGRAPHIC, Affine(4e6, 0, -8e6, 0, -4e6, 8e6), (4, 4)),
+            "parts .* cannot be placed on the Earth",
+        ),
+        (profile_of(MARS, Affine(1, 0, 0, 0, -1, 10), (5, 5)), r"on the Earth \(is it of another planet\?\)$"),
     ],
 )
-def test_scenes_without_areas_say_why(profile: RasterProfile, reason: str) -> None:
-    with pytest.raises(RasterError, match=f"^no areas: .*{reason}"):
-        measure_pixels(profile)
+def test_scenes_without_areas_say_why_each_time(profile: RasterProfile, reason: str) -> None:
+    """PROJ raises for the first point off the Earth and returns infinity for later ones."""
+    for _ in range(2):
+        with pytest.raises(RasterError, match=f"^no areas: .*{reason}"):
+            measure_pixels(profile)
 
 
 def test_areas_are_summed_by_class() -> None:

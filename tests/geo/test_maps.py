@@ -10,12 +10,13 @@ import pytest
 import rasterio
 from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
+from rasterio.rpc import RPC
 from rasterio.transform import Affine
 
 from segearth_ov3.errors import OptionError, RasterError, ShapeError
 from segearth_ov3.geo import maps
 from segearth_ov3.geo.maps import MapKind, confidence_map, label_map, open_map, score_map
-from segearth_ov3.geo.raster import RasterProfile, read_rgb
+from segearth_ov3.geo.raster import RasterProfile, read_rgb, without_georeference_warning
 
 CLASSES = ("building", "Straße", "water")
 COLORS = [(222, 45, 38), (247, 208, 70), (38, 112, 224)]
@@ -172,6 +173,51 @@ def test_confidence_is_float_with_nan_where_invalid(profile: RasterProfile, tmp_
         assert np.isnan(written.nodata)
         assert (written.crs, written.transform) == (profile.crs, profile.transform)
         assert np.array_equal(written.read(), confidence, equal_nan=True)
+
+
+@pytest.mark.parametrize("bits", [0xFFC00000, 0x7FC00001, 0xFF800001])
+def test_every_form_of_nan_is_nan(profile: RasterProfile, tmp_path: Path, bits: int) -> None:
+    """Infinity times zero is 0xffc00000; GDAL stores a block of it as empty and reads 0x7fc00000."""
+    confidence = np.full((1, 6, 8), bits, np.uint32).view(np.float32)
+    write_map(tmp_path / "sure.tif", confidence_map(), profile, confidence)
+    with rasterio.open(tmp_path / "sure.tif") as written:
+        assert np.isnan(written.read()).all()
+
+
+@pytest.mark.parametrize("cog", [False, True])
+@pytest.mark.parametrize("kind", [label_map(CLASSES, COLORS), confidence_map(), score_map(CLASSES)])
+def test_rpcs_of_the_source_are_on_every_map(
+    write_raster: Callable[..., Path], rgb: np.ndarray, tmp_path: Path, kind: MapKind, cog: bool
+) -> None:
+    polynomials = {f"{part}_coeff": [0.25, *[1e-3] * 19] for part in ("line_num", "line_den", "samp_num", "samp_den")}
+    offsets = {f"{axis}_off": 50.5 for axis in ("height", "lat", "line", "long", "samp")}
+    scales = {f"{axis}_scale": 0.25 for axis in ("height", "lat", "line", "long", "samp")}
+    rpcs = RPC(**polynomials, **offsets, **scales, err_bias=0.5, err_rand=0.25)
+    path = write_raster(rgb, crs=None, transform=None)
+    with without_georeference_warning(), rasterio.open(path, "r+") as dataset:
+        dataset.rpcs = rpcs
+    profile = read_rgb(path).profile
+    values = np.zeros((len(kind.names), 6, 8))
+    write_map(tmp_path / "map.tif", kind, profile, values, cog=cog)
+    with without_georeference_warning(), rasterio.open(tmp_path / "map.tif") as written:
+        assert written.rpcs == profile.rpcs
+        assert written.rpcs.to_gdal() == rpcs.to_gdal()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["map.tif", "scene.tif"]
+
+
+def test_names_with_special_characters_are_kept(profile: RasterProfile, tmp_path: Path) -> None:
+    names = ("""<a href="x">&amp;'""", "道路=1, 2;", " é\u0301 ")
+    write_map(tmp_path / "classes.tif", label_map(names, COLORS), profile, np.zeros((1, 6, 8)))
+    with rasterio.open(tmp_path / "classes.tif") as written:
+        assert json.loads(written.tags()["CLASS_NAMES"]) == list(names)
+        assert (written.tags()["CLASS_0"], written.tags()["CLASS_1"]) == names[:2]
+
+
+@pytest.mark.parametrize("name", ["a\x07b", "a\nb", "a\udc80b"])
+@pytest.mark.parametrize("make", [lambda names: label_map(names, COLORS[:2]), score_map])
+def test_names_with_control_characters_are_refused(make: Callable[[list[str]], MapKind], name: str) -> None:
+    with pytest.raises(OptionError, match=r"class 1: expected a name without control characters, got 'a\\"):
+        make(["road", name])
 
 
 def test_scores_have_a_band_per_class_and_a_scale(profile: RasterProfile, tmp_path: Path) -> None:

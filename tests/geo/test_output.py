@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+import types
 from pathlib import Path
 
 import pytest
+from rasterio.errors import CRSError, RasterioIOError
 
 from segearth_ov3.errors import RasterError
-from segearth_ov3.geo.output import PICTURE_SUFFIXES, check_destination, replace_when_complete
+from segearth_ov3.geo.output import PICTURE_SUFFIXES, check_destination, disk_full_hint, replace_when_complete
 
 
 def test_free_name_in_an_existing_folder_passes(tmp_path: Path) -> None:
@@ -122,11 +126,61 @@ def test_files_of_a_replaced_raster_go_with_it(tmp_path: Path) -> None:
     assert (tmp_path / "classes.tif.aux.xml").read_text() == "new names"
 
 
-def test_errors_of_the_system_are_told_in_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(28, "No space left on device"), "No space left on device; make room in {0} and try again"),
+        (OSError(122, "Disk quota exceeded"), "Disk quota exceeded; make room in {0} and try again"),
+        (OSError(5, "Input/output error"), "Input/output error"),
+        (CRSError("no such code"), "no such code"),
+        (RasterioIOError("write failed: database or disk is full"), "write failed: database or disk is full; make"),
+    ],
+)
+def test_errors_are_told_by_their_own_names(tmp_path: Path, error: Exception, told: str) -> None:
     def fail() -> None:
         with replace_when_complete(tmp_path / "classes.tif"):
-            raise OSError(28, "No space left on device")
+            raise error
 
-    with pytest.raises(RasterError, match=r"cannot write .*classes.tif: No space left on device") as caught:
+    with pytest.raises(RasterError) as caught:
         fail()
-    assert isinstance(caught.value.__cause__, OSError)
+    assert str(caught.value).startswith(f"cannot write {tmp_path / 'classes.tif'}: {told.format(tmp_path)}")
+    assert ("make room" in str(caught.value)) is ("make" in told)
+    assert caught.value.__cause__ is error
+
+
+def test_messages_have_the_final_name(tmp_path: Path) -> None:
+    def fail() -> None:
+        with replace_when_complete(tmp_path / "classes.tif") as partial:
+            raise RasterioIOError(f"{partial}: TIFFAppendToStrip: Write error")
+
+    with pytest.raises(RasterError) as caught:
+        fail()
+    name = tmp_path / "classes.tif"
+    assert str(caught.value) == f"cannot write {name}: {name}: TIFFAppendToStrip: Write error"
+
+
+def test_a_full_disk_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert disk_full_hint(tmp_path) == ""
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: types.SimpleNamespace(free=4096))
+    assert disk_full_hint(tmp_path) == f"; the disk of {tmp_path} is full, make room and try again"
+
+
+def test_names_that_leave_no_room_for_a_temporary_one_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(RasterError, match=r"x\.tif: File name too long"):
+        check_destination(tmp_path / f"{'x' * 250}.tif", ())
+
+
+def test_names_that_gdal_cannot_have_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(RasterError, match=r"\\udc80\.tif': expected a name in UTF-8; choose another name"):
+        check_destination(tmp_path / "\udc80.tif", ())
+
+
+def test_a_folder_that_refuses_files_is_noticed_though_its_rights_allow_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: object) -> str:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(tempfile, "mkdtemp", refuse)
+    with pytest.raises(RasterError, match=r"cannot write .*a\.tif: Read-only file system"):
+        check_destination(tmp_path / "a.tif", ())

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import re
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,6 +35,15 @@ TRANSFORMS = {
     "north up": Affine(0.5, 0, 356000.0, 0, -0.5, 5645000.0),
     "south up": Affine(0.5, 0, 356000.0, 0, 0.5, 5645000.0),
     "rotated": Affine(0.4, 0.3, 356000.0, 0.3, -0.4, 5645000.0),
+}
+
+
+PLACES_WITHOUT_AREA = {
+    "local": 'LOCAL_CS["Local Coordinates (m)",UNIT["metre",1]]',
+    "engineering": 'ENGCRS["site",EDATUM["x"],CS[Cartesian,2],AXIS["x",east],AXIS["y",north],LENGTHUNIT["metre",1]]',
+    "geocentric": "EPSG:4978",
+    "Mars": 'GEOGCS["Mars",DATUM["Mars",SPHEROID["Mars",3396190,169.8944]],PRIMEM["0",0],UNIT["Degree",0.0174532925]]',
+    "Moon": "+proj=eqc +R=1737400 +units=m",
 }
 
 
@@ -263,6 +274,86 @@ def test_a_transform_without_crs_gives_map_coordinates(write: Callable[..., Path
         polygonize(write(crs=None), tmp_path / "classes.gpkg")
     layer = read(tmp_path / "classes.gpkg")
     assert shapely.total_bounds(layer.polygons).tolist() == [356000.0, 5644970.0, 356025.0, 5645000.0]
+
+
+@pytest.mark.parametrize("crs", PLACES_WITHOUT_AREA.values(), ids=PLACES_WITHOUT_AREA)
+@pytest.mark.parametrize("suffix", [".gpkg", ".fgb"])
+def test_polygons_of_any_system_are_written_in_its_coordinates(
+    write: Callable[..., Path], labels: np.ndarray, tmp_path: Path, crs: str, suffix: str
+) -> None:
+    grid = Affine(0.5, 0, 10, 0, -0.5, 20)
+    with pytest.warns(RasterWarning) as warned:
+        report = polygonize(write(crs=crs, transform=grid), tmp_path / f"classes{suffix}")
+    assert [str(warning.message).partition(": ")[2][:9] for warning in warned] == ["no areas:"]
+    layer = read(tmp_path / f"classes{suffix}")
+    expected = [entry for entry in gdal_polygons(labels, grid) if entry[0] != 255]
+    assert described(layer.columns["class_id"], layer.polygons) == expected
+    assert np.isnan(layer.columns["area_m2"]).all()
+    assert [entry.area_m2 for entry in report] == [None] * 4
+    assert layer.crs is not None
+    assert "PROJJSON" not in str(warned[0].message)
+    assert "schema" not in str(warned[0].message)
+
+
+@pytest.mark.parametrize("crs", PLACES_WITHOUT_AREA.values(), ids=PLACES_WITHOUT_AREA)
+def test_geojson_needs_a_way_to_longitudes(write: Callable[..., Path], tmp_path: Path, crs: str) -> None:
+    source = write(crs=crs, transform=Affine(0.5, 0, 10, 0, -0.5, 20))
+    with warnings.catch_warnings(record=True) as warned, pytest.raises(RasterError) as refused:
+        polygonize(source, tmp_path / "classes.geojson")
+    assert re.search(r"classes\.tif cannot be transformed to it; choose \.gpkg or \.fgb, which", str(refused.value))
+    assert not warned
+    assert [path.name for path in tmp_path.iterdir()] == ["classes.tif"]
+
+
+@pytest.mark.parametrize("crs", ["+proj=geos +h=35785831 +datum=WGS84", "+proj=ortho +lat_0=40 +datum=WGS84"])
+def test_pixels_off_the_earth_have_polygons_but_no_longitudes(
+    write: Callable[..., Path], tmp_path: Path, crs: str
+) -> None:
+    source = write(crs=crs, transform=Affine(3e5, 0, -7.5e6, 0, -3e5, 9e6))
+    with pytest.warns(RasterWarning, match="no areas: parts of the image cannot be placed on the Earth") as warned:
+        assert len(polygonize(source, tmp_path / "classes.gpkg")) == 4
+    assert len(warned) == 1
+    with pytest.raises(RasterError, match=r"parts of .*classes\.tif lie outside of the Earth; choose \.gpkg"):
+        polygonize(source, tmp_path / "classes.geojson")
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".fgb", ".geojson"])
+@pytest.mark.parametrize(
+    ("stem", "layer"),
+    [
+        *(("gpkg_roofs", "roofs"), ("GPKG", "polygons"), ("sqlite_a", "a"), ("ogr_empty_table", "empty_table")),
+        *(("%-1", "1"), ("(a) b", "a) b"), ("Straße.1", "Straße.1"), ("_x", "_x")),
+    ],
+)
+def test_files_of_any_name_are_written(
+    write: Callable[..., Path], tmp_path: Path, stem: str, layer: str, suffix: str
+) -> None:
+    polygonize(write(), tmp_path / f"{stem}{suffix}")
+    (name, _), *others = pyogrio.list_layers(tmp_path / f"{stem}{suffix}").tolist()
+    assert name == (layer if suffix == ".gpkg" else stem)
+    assert not others
+
+
+def test_geojson_across_180_degrees_has_polygons_only(write: Callable[..., Path], tmp_path: Path) -> None:
+    """From 0 to 360 degrees; one area is cut at 180 degrees, and GDAL leaves a line where another one meets it."""
+    values = np.full((30, 60), 255, np.uint8)
+    values[2:5] = 1
+    values[10:15, 20:40] = 2
+    values[20:25, 40:50] = 3
+    source = write(values=values, crs="EPSG:4326", transform=Affine(6, 0, 0, 0, -4, 60))
+    polygonize(source, tmp_path / "classes.geojson")
+    features = json.loads((tmp_path / "classes.geojson").read_text(encoding="utf-8"))["features"]
+    assert {feature["geometry"]["type"] for feature in features} == {"Polygon", "MultiPolygon"}
+    shapes = {feature["properties"]["class"]: shapely.geometry.shape(feature["geometry"]) for feature in features}
+    assert {name: outline.area for name, outline in shapes.items()} == {
+        "building": 360 * 12,
+        "road": 120 * 20,
+        "water": 60 * 20,
+    }
+    assert shapes["road"].bounds == (-180, 0, 180, 20)
+    assert shapes["water"].bounds == (-120, -40, -60, -20)
+    polygonize(source, tmp_path / "classes.fgb")
+    assert pyogrio.read_info(tmp_path / "classes.geojson")["features"] == len(features) == 3
 
 
 def test_geojson_needs_a_place(write: Callable[..., Path], tmp_path: Path) -> None:

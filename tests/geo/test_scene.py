@@ -192,7 +192,7 @@ def test_map_has_no_name_before_its_polygons(scene: Path, tmp_path: Path, monkey
     options: dict[str, Any] = {"outputs": Outputs(vector=tmp_path / "classes.gpkg"), "tags": {"PREDICTOR": "by red"}}
     with pytest.raises(RasterError, match="disk full"):
         segment_scene(scene, tmp_path / "classes.tif", by_red, classes=CLASSES, **options)
-    assert not (tmp_path / "classes.tif").exists()
+    assert names_in(tmp_path) == [".classes.tif.partial", "scene.tif"]  # no style without its map
     monkeypatch.undo()
     segment_scene(scene, tmp_path / "classes.tif", must_not_run, classes=CLASSES, **options, resume=True)
     assert (tmp_path / "classes.gpkg").exists()
@@ -207,6 +207,33 @@ def test_polygons_that_cannot_be_written_are_told_before_segmenting(
         check_scene(path, tmp_path / "classes.tif", outputs=outputs)
     with pytest.raises(RasterError, match="GeoJSON has longitudes and latitudes"):
         segment_scene(path, tmp_path / "classes.tif", must_not_run, classes=CLASSES, outputs=outputs)
+
+
+def test_geojson_of_a_local_system_is_refused_before_segmenting(
+    write_raster: Callable[..., Path], rgb: np.ndarray, tmp_path: Path
+) -> None:
+    path = write_raster(rgb, crs='LOCAL_CS["Local Coordinates (m)",UNIT["metre",1]]')
+    outputs = Outputs(vector=tmp_path / "classes.geojson")
+    for run in (
+        lambda: check_scene(path, tmp_path / "classes.tif", outputs=outputs),
+        lambda: segment_scene(path, tmp_path / "classes.tif", must_not_run, classes=CLASSES, outputs=outputs),
+    ):
+        with pytest.raises(RasterError, match=r"scene\.tif cannot be transformed to it; choose \.gpkg or \.fgb"):
+            run()
+    assert names_in(tmp_path) == ["scene.tif"]
+
+
+def test_a_scene_of_a_local_system_has_polygons_and_one_warning(
+    write_raster: Callable[..., Path], rgb: np.ndarray, tmp_path: Path
+) -> None:
+    path = write_raster(rgb, crs='LOCAL_CS["Local Coordinates (m)",UNIT["metre",1]]')
+    outputs = Outputs(vector=tmp_path / "gpkg_x.gpkg")
+    with pytest.warns(RasterWarning) as warned:
+        segment_scene(path, tmp_path / "classes.tif", by_red, classes=CLASSES, outputs=outputs)
+    assert [str(warning.message) for warning in warned] == [
+        f"{path}: no areas: the coordinate reference system is neither geographic nor projected"
+    ]
+    assert names_in(tmp_path) == ["classes.qml", "classes.tif", "gpkg_x.gpkg", "scene.tif"]
 
 
 def test_report_counts_valid_pixels(scene: Path, tmp_path: Path, rgb: np.ndarray) -> None:

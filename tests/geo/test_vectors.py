@@ -10,13 +10,18 @@ import shapely
 from pyogrio import raw
 from pyogrio.errors import FeatureError
 from rasterio.crs import CRS
+from rasterio.transform import Affine
 
 from segearth_ov3.errors import RasterError
 from segearth_ov3.geo import vectors
+from segearth_ov3.geo.bands import BandChoice
+from segearth_ov3.geo.raster import RasterProfile
 from segearth_ov3.geo.vectors import check_vector_destination, write_polygons
 
-SOURCE = "labels.tif"
 UTM = CRS.from_epsg(25832)
+SOURCE = RasterProfile(
+    "labels.tif", 6, 8, UTM, Affine(0.5, 0, 356000.0, 0, -0.5, 5645000.0), (), None, None, BandChoice((1, 1, 1), None)
+)
 
 
 def some_polygons(count: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
