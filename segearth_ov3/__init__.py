@@ -4,7 +4,8 @@ The public names load on first use, so that importing the package costs nothing.
 
 Example:
     >>> from segearth_ov3 import Segmenter, Vocabulary, load_sam3
-    >>> segmenter = Segmenter(load_sam3("sam3.pt"), Vocabulary.from_text("background; building,house; road"))
+    >>> vocabulary = Vocabulary.from_text("background; building,house; road")
+    >>> segmenter = Segmenter(load_sam3("sam3.pt"), vocabulary, prob_threshold=0.3)
     >>> labels, scores = segmenter(image)
 """
 

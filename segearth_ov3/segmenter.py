@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,8 +15,9 @@ from .engine.memory import automatic_chunk, check_count
 from .engine.predictor import Progress, VariantPredictor
 from .engine.scores import FusionSettings, Presence
 from .engine.variants import Variant
+from .errors import OptionError, VocabularyWarning
 from .refiners import RefinerSpec, build_refiners, describe_refiner
-from .vocabulary import Vocabulary
+from .vocabulary import Vocabulary, require_several_classes, require_vocabulary, warn_idle_background
 
 if TYPE_CHECKING:
     from .sam3.model import Sam3
@@ -62,12 +64,17 @@ class Segmenter:
             model stays compiled. Vocabularies of fewer prompts than `prompt_chunk` take as long as one of so many.
 
     Raises:
-        OptionError: A value is not admissible.
+        OptionError: A value is not admissible, or `model` is no network.
+        VocabularyError: `vocabulary` is no vocabulary, or two prompts are the same to the network.
         UnknownNameError: There is no such refiner.
         CheckpointError: A refiner's weights cannot be had.
 
+    Warns:
+        VocabularyWarning: A class "background" without a threshold, or a prompt that is too long.
+
     Example:
-        >>> segmenter = Segmenter(load_sam3("sam3.pt"), Vocabulary.from_text("background; building,house; road"))
+        >>> vocabulary = Vocabulary.from_text("background; building,house; road")
+        >>> segmenter = Segmenter(load_sam3("sam3.pt"), vocabulary, prob_threshold=0.3)
         >>> labels, scores = segmenter(image)
     """
 
@@ -89,6 +96,9 @@ class Segmenter:
         window_batch: int | None = None,
         compile: bool = False,
     ) -> None:
+        require_vocabulary(vocabulary)
+        if not callable(getattr(model, "encode_trunk", None)):
+            raise OptionError(f'expected the network, got {model!r}; pass load_sam3(PATH), or load_sam3("demo") to try')
         if compile:
             prompt_chunk = prompt_chunk or automatic_chunk(model)
             check_count("prompt_chunk", prompt_chunk)
@@ -98,6 +108,7 @@ class Segmenter:
         self.settings = FusionSettings(
             prob_threshold, confidence_threshold, use_semantic, use_instance, presence, use_presence
         )
+        warn_idle_background(vocabulary, prob_threshold)
         self.refiners = build_refiners(refiners)
         self.window = window
         self.stride = window if stride is None else stride
@@ -149,6 +160,8 @@ class Segmenter:
             OptionError: Not an array or tensor of uint8.
             ScoreError: Scores are not finite: float16 overflows, or the weights are damaged.
         """
+        if len(self.vocabulary) == 1:
+            warnings.warn("there is one class, so that all labels are 0; only scores differ", VocabularyWarning, 2)
         (scores,) = self._predictor.class_scores(image, progress)
         return Segmentation(self._predictor.labels_of(scores), scores)
 
@@ -166,10 +179,12 @@ class Segmenter:
             (H0, W0), int64, on the model's device.
 
         Raises:
+            VocabularyError: There is one class only, so that all labels would be 0.
             ShapeError: As in `__call__`.
             OptionError: As in `__call__`.
             ScoreError: As in `__call__`.
         """
+        require_several_classes(self.vocabulary.classes)
         (labels,) = self._predictor.labels(image, progress)
         return labels
 

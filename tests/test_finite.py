@@ -29,7 +29,7 @@ from segearth_ov3.sam3.outputs import Detection, Masks
 from segearth_ov3.segmenter import Segmenter
 from segearth_ov3.vocabulary import Vocabulary
 
-VOCABULARY = Vocabulary.from_text("background; building,house; road")
+VOCABULARY = Vocabulary.from_text("ground; building,house; road")
 REFUSED = r"scores are not finite .*use float32 or bfloat16.*`segearth-ov3 checkpoint verify`"
 SIZE = (45, 52)
 

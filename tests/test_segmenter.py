@@ -3,6 +3,8 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +21,7 @@ from reference_formula import (
 
 from segearth_ov3.engine.score_maps import prompt_score_maps
 from segearth_ov3.engine.scores import PRESENCES, FusionSettings, fold_into_classes, kept_queries
-from segearth_ov3.errors import OptionError, ShapeError, UnknownNameError, VocabularyWarning
+from segearth_ov3.errors import OptionError, ShapeError, UnknownNameError, VocabularyError, VocabularyWarning
 from segearth_ov3.refiners.base import RefinerContext
 from segearth_ov3.refiners.graph_laplacian import GraphLaplacian
 from segearth_ov3.refiners.lowpass import Lowpass
@@ -30,7 +32,7 @@ from segearth_ov3.sam3.preprocess import preprocess
 from segearth_ov3.segmenter import Segmenter
 from segearth_ov3.vocabulary import Vocabulary
 
-WORDS = "background; building,house; road; water,lake,river"
+WORDS = "ground; building,house; road; water,lake,river"
 SWITCHES = [
     dict(zip(("use_semantic", "use_instance", "presence"), values))
     for values in itertools.product((True, False), (True, False), PRESENCES)
@@ -316,6 +318,43 @@ def test_bad_option_is_refused_at_once(options: dict[str, float], message: str) 
         Segmenter(FakeSam3(), Vocabulary.from_text(WORDS), **options)
 
 
+@pytest.mark.parametrize(
+    ("vocabulary", "remedy"),
+    [
+        ("building; road", r"pass Vocabulary\.from_text\('building; road'\)"),
+        ("words.txt", r"pass Vocabulary\.from_file\('words\.txt'\)"),
+        (Path("words.txt"), r"pass Vocabulary\.from_file\('words\.txt'\)"),
+        (["building", "road"], r"pass Vocabulary\.from_lines\(\['building', 'road'\]\)"),
+        (None, r"make one by Vocabulary\.from_text"),
+        (FakeSam3(), r"make one by Vocabulary\.from_text"),
+    ],
+)
+def test_other_things_than_a_vocabulary_get_help(vocabulary: Any, remedy: str) -> None:
+    with pytest.raises(VocabularyError, match=f"expected a Vocabulary, got .*; {remedy}"):
+        Segmenter(FakeSam3(), vocabulary)
+
+
+@pytest.mark.parametrize("model", ["sam3.pt", None, Path("sam3.pt")])
+def test_other_things_than_a_network_get_help(model: Any) -> None:
+    with pytest.raises(OptionError, match=r"expected the network, got .*; pass load_sam3\(PATH\)"):
+        Segmenter(model, Vocabulary.from_text(WORDS))
+
+
+def test_labels_of_one_class_are_refused_and_its_scores_are_not() -> None:
+    segmenter = Segmenter(FakeSam3(), Vocabulary.from_text("building, road, tree"), prob_threshold=0.3)
+    with pytest.raises(VocabularyError, match="every pixel would get it; separate classes by semicolons"):
+        segmenter.predict_labels(photo())
+    assert segmenter.class_scores([photo()]).shape == (1, 1, 97, 131)
+    with pytest.warns(VocabularyWarning, match="there is one class, so that all labels are 0; only scores differ"):
+        segmenter(photo())
+
+
+def test_background_without_threshold_is_warned_of_when_the_segmenter_is_made() -> None:
+    with pytest.warns(VocabularyWarning, match="class 'background' gets only pixels where its word") as caught:
+        Segmenter(FakeSam3(), Vocabulary.from_text("background; road"))
+    assert caught[0].filename == __file__
+
+
 def test_unknown_option_is_refused() -> None:
     with pytest.raises(TypeError, match="confidence_thresh"):
         Segmenter(FakeSam3(), Vocabulary.from_text(WORDS), confidence_thresh=0.1)  # type: ignore[call-arg]
@@ -363,7 +402,7 @@ def test_refiners_act_at_their_places_in_order(tiny: Sam3) -> None:
 
 
 def test_order_of_refiners_at_one_place_matters(tiny: Sam3) -> None:
-    vocabulary, image = Vocabulary.from_text("background; road"), photo(20, 20)
+    vocabulary, image = Vocabulary.from_text("ground; road"), photo(20, 20)
     forth, back = (Segmenter(tiny, vocabulary, refiners=chain)(image).scores for chain in (CHAIN, CHAIN[::-1]))
     assert not torch.equal(forth, back)
 
@@ -422,7 +461,7 @@ def test_description_is_json_and_complete() -> None:
     model = described.pop("model")
     assert Sam3Config.from_dict(model) == Sam3Config.tiny()
     assert described == {
-        "classes": [["background"], ["building", "house"], ["road"], ["water", "lake", "river"]],
+        "classes": [["ground"], ["building", "house"], ["road"], ["water", "lake", "river"]],
         "background": 0,
         "prob_threshold": 0.2,
         "confidence_threshold": 0.5,

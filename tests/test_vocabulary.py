@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from segearth_ov3.errors import VocabularyError
-from segearth_ov3.vocabulary import Vocabulary
+from segearth_ov3.errors import VocabularyError, VocabularyWarning
+from segearth_ov3.vocabulary import Vocabulary, require_several_classes, warn_idle_background
 
 LOVEDA = "background\nbuilding,house\nroad\nwater\nbarren,bareland,soil\nforest,tree\nagricultural\n"
 
@@ -175,3 +177,81 @@ def test_vocabulary_can_be_a_key() -> None:
 def test_vocabulary_cannot_be_changed() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         Vocabulary.from_text("road").background = None
+
+
+# ---- what is probably meant otherwise
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "building, road, tree",
+            r"one class, 'building' with the synonyms 'road', 'tree', .* \(\"building; road; tree\"\)",
+        ),
+        ("building", r"one class, 'building', .*every pixel would get it; add a background and a threshold"),
+        ("building,house", r"\"background; building,house\" with --prob-threshold 0\.3 \(prob_threshold=0\.3\)"),
+    ],
+)
+def test_one_class_is_refused_where_labels_are_wanted(text: str, message: str) -> None:
+    with pytest.raises(VocabularyError, match=message):
+        require_several_classes(Vocabulary.from_text(text).classes)
+
+
+def test_two_classes_are_enough() -> None:
+    require_several_classes(Vocabulary.from_text("background; building").classes)
+
+
+@pytest.mark.parametrize("text", ["background; building, road, tree", "a, b, c; d", "sky; tree,  car,\tbus , van"])
+def test_commas_that_look_like_separators_of_classes_give_a_warning(text: str) -> None:
+    with pytest.warns(VocabularyWarning, match=r"is one class with \d synonyms; separate classes by semicolons"):
+        Vocabulary.from_text(text)
+
+
+@pytest.mark.parametrize("text", ["background; water,lake,river", "a, b; c", "a,b, c; d"])
+def test_synonyms_give_no_warning(text: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Vocabulary.from_text(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "background", "threshold"),
+    [
+        ("background; building", 0, 0.3),
+        ("background; building", None, 0.0),
+        ("ground; building", 0, 0.0),
+    ],
+)
+def test_background_that_works_as_said_gives_no_warning(text: str, background: int | None, threshold: float) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_idle_background(Vocabulary.from_text(text, background=background), threshold)
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ("background; building", r"the threshold is 0; give --prob-threshold 0\.3 \(prob_threshold=0\.3\), or"),
+        ("building; Background,rest", r"\(prob_threshold=0\.3\) and --background 1 \(background=1\), or"),
+    ],
+)
+def test_background_without_threshold_gives_a_warning(text: str, remedy: str) -> None:
+    with pytest.warns(VocabularyWarning, match=remedy):
+        warn_idle_background(Vocabulary.from_text(text), 0.0)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Vocabulary("a; b"), r"got 'a; b'; use Vocabulary\.from_text"),
+        (lambda: Vocabulary.from_text(["a", "b"]), r"expected one text, got \['a', 'b'\]; use Vocabulary\.from_lines"),
+        (lambda: Vocabulary.from_lines([["a", "b"], ["c"]]), r"got \['a', 'b'\]; write synonyms as 'building,house'"),
+        (lambda: Vocabulary.from_lines({0: "a"}), r"expected one text per class, got \{0: 'a'\}"),
+        (lambda: Vocabulary.from_lines(None), "expected one text per class, got None"),
+        (lambda: Vocabulary((5, ("a",))), "class 0: expected a tuple of prompts, got 5"),
+    ],
+)
+def test_other_types_get_help(make: Callable[[], Vocabulary], message: str) -> None:
+    with pytest.raises(VocabularyError, match=message):
+        make()

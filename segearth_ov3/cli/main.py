@@ -100,5 +100,5 @@ def main(debug: bool) -> None:
     \b
     Examples:
       segearth-ov3 demo
-      segearth-ov3 segment scene.tif classes.tif --classes "background; building,house; road; water"
+      segearth-ov3 segment scene.tif classes.tif --classes "building,house; road; water; tree" --background none
     """

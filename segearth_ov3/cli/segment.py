@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import CheckpointError, SegEarthError, VocabularyWarning
+from ..vocabulary import Vocabulary, require_several_classes
 from .options import (
     ModelOptions,
     ScoreOptions,
@@ -89,7 +90,8 @@ def segment(
 
     \b
     Examples:
-      segearth-ov3 segment scene.tif classes.tif --classes "background; building,house; road; water"
+      segearth-ov3 segment scene.tif classes.tif --classes "building,house; road; water; tree" --background none
+      segearth-ov3 segment scene.tif classes.tif --classes "background; building,house" --prob-threshold 0.3
       segearth-ov3 segment scene.tif classes.tif --vocab classes.txt --background none --overlay classes.png
       segearth-ov3 segment scene.tif classes.tif --vocab classes.txt --prob-threshold 0.3 --confidence sure.tif
       segearth-ov3 segment scene.tif classes.tif --vocab classes.txt --bands 3,2,1 --stretch 1,99 --cog
@@ -103,9 +105,9 @@ def segment(
     else:
         tasks = plan_tasks(expand_sources(paths), out_dir, name, outputs, shard)
     words = vocabulary.load()
-    if scores.prob_threshold > 0 and not vocabulary.background_given:
-        note = f"pixels below --prob-threshold become class 0, {words.class_names[0]!r}; choose by --background N"
-        warnings.warn(note, VocabularyWarning, stacklevel=1)
+    if outputs.confidence is None and outputs.scores is None:
+        require_several_classes(words.classes)
+    _warn_of_background(vocabulary, words, scores.prob_threshold)
     from ..geo.scene import check_scene, segment_scene
 
     @functools.cache
@@ -194,6 +196,16 @@ def run_many(
     if failures:
         listed = "\n  ".join(failures)
         raise click.ClickException(f"{len(failures)} of {len(tasks)} scenes failed:\n  {listed}")
+
+
+def _warn_of_background(vocabulary: VocabularyOptions, words: Vocabulary, prob_threshold: float) -> None:
+    """Warn where a background was chosen that takes no pixels, or where one takes them that was not chosen."""
+    if vocabulary.background_given and vocabulary.background is not None and prob_threshold == 0:
+        note = "--background has no effect without --prob-threshold, such as --prob-threshold 0.3"
+        warnings.warn(note, VocabularyWarning, stacklevel=2)
+    if not vocabulary.background_given and prob_threshold > 0 and words.class_names[0].lower() != "background":
+        note = f"pixels below --prob-threshold become class 0, {words.class_names[0]!r}; choose by --background N"
+        warnings.warn(note, VocabularyWarning, stacklevel=2)
 
 
 def _only_task(paths: Sequence[str], outputs: Outputs) -> SceneTask:

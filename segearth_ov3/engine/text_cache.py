@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ..errors import VocabularyWarning
+from ..errors import VocabularyError, VocabularyWarning
 from ..sam3.outputs import TextFeatures
-from ..sam3.tokenizer import count_tokens
+from ..sam3.tokenizer import count_tokens, tokenize
 from ..vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ TEXT_CHUNK = 64
 
 
 def encode_vocabulary(model: Sam3, vocabulary: Vocabulary) -> TextFeatures:
-    """Encode every prompt of a vocabulary; over-long ones are named in a warning.
+    """Encode every prompt of a vocabulary; name over-long ones in a warning.
 
     Args:
         model: The network; its context length is the most tokens a prompt may have, start and end included.
@@ -32,7 +32,11 @@ def encode_vocabulary(model: Sam3, vocabulary: Vocabulary) -> TextFeatures:
 
     Returns:
         Features (P, L, D) in the order of `vocabulary.prompts`.
+
+    Raises:
+        VocabularyError: See `check_tokens`.
     """
+    check_tokens(vocabulary, model.config.context_length)
     warn_overlong(vocabulary, model.config.context_length)
     return encode_prompts(model, vocabulary.prompts)
 
@@ -50,6 +54,29 @@ def encode_prompts(model: Sam3, prompts: Sequence[str]) -> TextFeatures:
     """
     chunks = [model.encode_text(prompts[start : start + TEXT_CHUNK]) for start in range(0, len(prompts), TEXT_CHUNK)]
     return TextFeatures(*(torch.cat(parts) for parts in zip(*chunks)))
+
+
+def check_tokens(vocabulary: Vocabulary, context_length: int) -> None:
+    """Raise where two prompts are the same to the network, which would make one of them useless.
+
+    Args:
+        vocabulary: The prompts.
+        context_length: Most tokens of a prompt, start and end included.
+
+    Raises:
+        VocabularyError: Two prompts have equal tokens (they differ in letter case, HTML entities or Unicode form, or
+            after the last token that is read), or a prompt has none.
+    """
+    first: dict[tuple[int, ...], str] = {}
+    for prompt, ids in zip(vocabulary.prompts, tokenize(vocabulary.prompts, context_length).tolist()):
+        if count_tokens(prompt) <= 2:  # start and end
+            raise VocabularyError(f"prompt {prompt!r} has no letter, digit or sign that the network reads; remove it")
+        other = first.setdefault(tuple(ids), prompt)
+        if other is not prompt:
+            raise VocabularyError(
+                f"prompts {other!r} and {prompt!r} are the same to the network, which reads the first "
+                f"{context_length} tokens without letter case and Unicode form; remove one"
+            )
 
 
 def warn_overlong(vocabulary: Vocabulary, context_length: int) -> None:

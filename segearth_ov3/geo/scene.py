@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import RasterError, RasterWarning
+from ..vocabulary import Vocabulary, require_several_classes
 from .area import measure_pixels
 from .identity import check_identified, class_names_of, predictor_tags
 from .journal import BAND_ROWS
@@ -125,16 +126,21 @@ def segment_scene(
         ScoreError: `predict` returned scores that are not finite.
         OptionError: There is not one colour per class; classes contradict the predictor's; `resume` with a predictor
             that neither describes itself nor has `tags`; a tag has a name that is set by this package.
+        VocabularyError: There is one class only, which every pixel would get, and no map of scores is wanted.
 
     Warns:
         RasterWarning: Something limits what the result means: no areas, no valid pixel, a doubtful mask.
 
     Example:
-        >>> segmenter = Segmenter(load_sam3(), Vocabulary.from_text("background; building,house; road"))
+        >>> vocabulary = Vocabulary.from_text("background; building,house; road")
+        >>> segmenter = Segmenter(load_sam3(), vocabulary, prob_threshold=0.3)
         >>> report = segment_scene("scene.tif", "classes.tif", segmenter)
     """
     predictor = predict if isinstance(predict, Predictor) else FunctionPredictor(predict)
     classes = class_names_of(predictor, classes)
+    if outputs.confidence is None and outputs.scores is None:
+        vocabulary = getattr(predictor, "vocabulary", None)
+        require_several_classes(vocabulary.classes if isinstance(vocabulary, Vocabulary) else [[c] for c in classes])
     if resume:
         check_identified(predictor, tags or {})
     results = Results(src, dst, outputs, overwrite=overwrite, resume=resume)

@@ -29,7 +29,7 @@ from ..errors import OptionError
 from ..refiners import RefinerSpec, build_refiners
 from ..sam3.model import Sam3
 from ..segmenter import Segmenter
-from ..vocabulary import Vocabulary
+from ..vocabulary import Vocabulary, require_several_classes
 from .preprocessor import SegEarthOV3DataPreprocessor
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -79,7 +79,7 @@ class SegEarthOV3Segmentor(BaseSegmentor):
 
     Raises:
         OptionError: A setting is not admissible.
-        VocabularyError: The vocabulary cannot be used.
+        VocabularyError: The vocabulary cannot be used, or has one class only and `keep_scores` is off.
         CheckpointError: The weights cannot be used.
     """
 
@@ -112,6 +112,8 @@ class SegEarthOV3Segmentor(BaseSegmentor):
             raise OptionError(f"expected keep_scores as True or False, got {keep_scores!r}")
         _check_integers(background=background, window=window, stride=stride, prompt_chunk=prompt_chunk)
         words = read_vocabulary(vocabulary, background)
+        if not keep_scores:
+            require_several_classes(words.classes)
         refiners = build_refiners(refiners)
         self.network = network or load_network(checkpoint, device, dtype)
         # not an nn.Module: mmengine moves and wraps the modules of a model, and the network is where it should be

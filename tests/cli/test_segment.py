@@ -394,7 +394,9 @@ def test_refiner_acts_and_is_named_in_the_metadata(folder: Path, monkeypatch: py
     with rasterio.open("scene.tif") as scene:
         image = scene.read().transpose(1, 2, 0)[:, :6]  # the first window; the second one begins at column 4
     plain, refined = (
-        segearth_ov3.segmenter.Segmenter(network, Vocabulary.from_text(CLASSES), refiners=refiners)(image).scores
+        segearth_ov3.segmenter.Segmenter(network, Vocabulary.from_text(CLASSES, background=None), refiners=refiners)(
+            image
+        ).scores
         for refiners in ([], [text])
     )
     assert not torch.equal(plain, refined)
@@ -402,6 +404,50 @@ def test_refiner_acts_and_is_named_in_the_metadata(folder: Path, monkeypatch: py
         np.testing.assert_allclose(sure.read(1)[:, :4], refined.amax(0).numpy()[:, :4], rtol=1e-6)
         described = {"type": "smoothing", "weight": 0.2, "kernel_size": 3, "mode": "residual", "at": "memory"}
         assert json.loads(classes.tags()["SEGEARTH_OV3_REFINERS"]) == [described]
+
+
+COMMAS = "building, road, tree"
+
+
+@pytest.mark.parametrize("classes", [COMMAS, "building"])
+@pytest.mark.parametrize("options", [[], ["--prob-threshold", "0.3"], ["--background", "none"]], ids=" ".join)
+def test_one_class_is_refused_before_weights_are_loaded(
+    folder: Path, calls: Calls, classes: str, options: list[str]
+) -> None:
+    result = run("scene.tif", "classes.tif", "--classes", classes, *options)
+    (line,) = result.stderr.splitlines()
+    assert result.exit_code == 1
+    assert line.startswith("Error: there is one class, 'building'")
+    assert '"background; building' in line
+    assert "--prob-threshold 0.3" in line
+    assert ('("building; road; tree")' in line) == (classes == COMMAS)
+    assert (calls.load, Path("classes.tif").exists()) == (None, False)
+
+
+@pytest.mark.parametrize("output", ["--confidence", "--scores"])
+def test_one_class_may_be_scored(folder: Path, calls: Calls, output: str) -> None:
+    result = run("scene.tif", "classes.tif", "--classes", "building", output, "scores.tif")
+    assert (result.exit_code, result.exception) == (0, None)
+
+
+@pytest.mark.parametrize(
+    ("classes", "options", "warning"),
+    [
+        ("building; road", ["--background", "1"], "--background has no effect without --prob-threshold"),
+        ("building; road", ["--prob-threshold", "0.3"], "become class 0, 'building'; choose by --background N"),
+        ("background; road", ["--prob-threshold", "0.3"], None),
+        ("building; road", ["--background", "none"], None),
+        ("building; road", [], None),
+    ],
+)
+def test_background_that_may_be_meant_otherwise_is_warned_of(
+    folder: Path, calls: Calls, classes: str, options: list[str], warning: str | None
+) -> None:
+    result = run("scene.tif", "classes.tif", "--classes", classes, *options, "--quiet")
+    warned = [line for line in result.stderr.splitlines() if line.startswith("Warning")]
+    assert result.exit_code == 0
+    assert len(warned) == (warning is not None)
+    assert warning is None or warning in warned[0]
 
 
 def test_examples_in_the_help_run(folder: Path, calls: Calls) -> None:
@@ -412,6 +458,23 @@ def test_examples_in_the_help_run(folder: Path, calls: Calls) -> None:
         arguments = shlex.split(example)
         result = CliRunner().invoke(main, [*arguments, "--overwrite"])
         assert (result.exit_code, result.stderr.count("Error")) == (0, 0), example
+
+
+PAGES = [Path(__file__).parents[2] / "README.md", *(Path(__file__).parents[2] / "docs").rglob("*.md")]
+
+
+@pytest.mark.parametrize("text", [*PAGES, main, segment], ids=lambda text: text.name)
+def test_examples_use_a_background_as_it_works(text: Path | click.Command) -> None:
+    """A class "background" comes with a threshold, in every command and every snippet."""
+    if isinstance(text, click.Command):
+        with click.Context(text) as context:
+            source = text.get_help(context)
+    else:
+        source = text.read_text(encoding="utf-8")
+    for example in re.findall(
+        r"^.*(?:--classes|from_text\() *\".*background[;,\"].*(?:\n +--.*)*$", source, re.MULTILINE
+    ):
+        assert re.search(r"--prob-threshold 0\.|prob_threshold=0\.|background=None|--background none", example), example
 
 
 @pytest.mark.parametrize(("name", "expected"), [("cpu", "cpu"), ("cuda:1", "cuda:1"), ("auto", "cuda")])

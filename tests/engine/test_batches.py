@@ -23,7 +23,7 @@ from segearth_ov3.sam3.outputs import Prompt
 from segearth_ov3.segmenter import Segmenter
 from segearth_ov3.vocabulary import Vocabulary
 
-VOCABULARY = Vocabulary.from_text("background; building,house; road")
+VOCABULARY = Vocabulary.from_text("ground; building,house; road")
 PROMPTS = len(VOCABULARY.prompts)
 
 

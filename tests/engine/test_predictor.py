@@ -22,7 +22,7 @@ from segearth_ov3.sam3.model import Sam3
 from segearth_ov3.segmenter import Segmenter
 from segearth_ov3.vocabulary import Vocabulary
 
-VOCABULARY = Vocabulary.from_text("background; building,house; road")
+VOCABULARY = Vocabulary.from_text("ground; building,house; road")
 WINDOWS = {"window": 40, "stride": 24}  # 2 x 2 windows on the photo
 
 
@@ -97,7 +97,7 @@ def test_results_have_the_size_of_the_image() -> None:
 
 @pytest.mark.parametrize(("windows", "segmented"), [({}, 2 + 3), (WINDOWS, 4 * 4)], ids=["whole", "windows"])
 def test_presence_bound_is_off_in_windows(windows: dict[str, int], segmented: int) -> None:
-    model = FakeSam3(presence_logits={"background": 2.0, "building": -1.0, "house": 0.0, "road": 1.0})
+    model = FakeSam3(presence_logits={"ground": 2.0, "building": -1.0, "house": 0.0, "road": 1.0})
     built = predictor(model, variant(prob_threshold=0.6), variant(prob_threshold=0.4), **windows)
     built.labels(photo())
     assert model.calls["prompts segmented"] == segmented

@@ -9,8 +9,9 @@ from golden import load_tiny
 
 from segearth_ov3.engine import text_cache
 from segearth_ov3.engine.text_cache import TextCache, encode_prompts, encode_vocabulary
-from segearth_ov3.errors import VocabularyWarning
+from segearth_ov3.errors import VocabularyError, VocabularyWarning
 from segearth_ov3.sam3.model import Sam3, set_compute_dtype
+from segearth_ov3.segmenter import Segmenter
 from segearth_ov3.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary.from_text("background; building,house,apartment block; road; low vegetation; water")
@@ -81,3 +82,33 @@ def test_prompt_that_just_fits_gives_no_warning() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         encode_vocabulary(FakeSam3(), Vocabulary(((words(30),),)))
+
+
+# ---- prompts that are the same to the network
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("café", "cafe\u0301"),
+        ("house &amp garden", "house & garden"),
+        ("STRASSE", "strasse"),
+        ("ﬁeld", "field"),
+        (f"{words(30)} north", f"{words(30)} south"),
+    ],
+)
+def test_prompts_with_equal_tokens_are_refused(first: str, second: str) -> None:
+    vocabulary = Vocabulary(((first,), ("water",)))
+    object.__setattr__(vocabulary, "classes", ((first,), ("water",), (second,)))  # letter case is refused earlier
+    with pytest.raises(VocabularyError, match="are the same to the network, which reads the first 32 tokens"):
+        encode_vocabulary(FakeSam3(), vocabulary)
+
+
+def test_prompt_without_tokens_is_refused() -> None:
+    with pytest.raises(VocabularyError, match="prompt '&nbsp' has no letter, digit or sign"):
+        encode_vocabulary(FakeSam3(), Vocabulary((("&nbsp",), ("water",))))
+
+
+def test_equal_prompts_end_the_making_of_a_segmenter() -> None:
+    with pytest.raises(VocabularyError, match="prompts 'café' and 'cafe\u0301' are the same"):
+        Segmenter(FakeSam3(), Vocabulary.from_text("café; cafe\u0301; road"))

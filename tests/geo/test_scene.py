@@ -16,12 +16,13 @@ import rasterio
 import torch
 from PIL import Image
 
-from segearth_ov3.errors import OptionError, RasterError, RasterWarning, ShapeError
+from segearth_ov3.errors import OptionError, RasterError, RasterWarning, ShapeError, VocabularyError
 from segearth_ov3.geo.options import FunctionPredictor, Outputs, Predictor, WindowOptions
 from segearth_ov3.geo.polygonize import polygonize
 from segearth_ov3.geo.raster import read_rgb
 from segearth_ov3.geo.reader import ReadOptions
 from segearth_ov3.geo.scene import check_scene, segment_scene
+from segearth_ov3.vocabulary import Vocabulary
 
 CLASSES = ("background", "building", "water")
 
@@ -475,3 +476,20 @@ def test_check_tells_what_was_decided(write_raster: Callable[..., Path], tmp_pat
 def test_wrong_window_options_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(OptionError, match=message):
         WindowOptions(**options)
+
+
+def test_one_class_is_refused_before_the_scene_is_read(tmp_path: Path) -> None:
+    def predict(images: np.ndarray) -> np.ndarray:
+        raise AssertionError("nothing is to be computed")
+
+    with pytest.raises(VocabularyError, match="there is one class, 'building', and every pixel would get it"):
+        segment_scene(tmp_path / "missing.tif", tmp_path / "labels.tif", predict, classes=["building"])
+
+
+def test_words_of_one_class_are_named_where_the_predictor_has_them(tmp_path: Path) -> None:
+    class Commas(FunctionPredictor):
+        vocabulary = Vocabulary.from_text("building, road, tree")
+
+    predict = Commas(lambda images: images)
+    with pytest.raises(VocabularyError, match=r'separate classes by semicolons or lines \("building; road; tree"\)'):
+        segment_scene(tmp_path / "missing.tif", tmp_path / "labels.tif", predict, classes=["building"])

@@ -232,7 +232,14 @@ def test_wrapper_of_a_distributed_run_predicts_like_the_model(recorded):
     assert (result.pred_sem_seg.data == 1).all()
 
 
+@pytest.mark.parametrize("lines", [["building"], ["building, road, tree"]])
+def test_one_class_is_refused_before_weights_are_loaded(recorded, lines):
+    with pytest.raises(VocabularyError, match=r"there is one class, 'building'.*every pixel would get it"):
+        recorded(vocabulary=lines)
+    assert recorded(vocabulary=lines, keep_scores=True).keep_scores
+
+
 def test_classes_can_be_built_within_mmsegs_scope(recorded):
     DefaultScope.get_instance("segmentor_test", scope_name="mmseg")
-    model = MODELS.build({"type": "SegEarthOV3Segmentor", "vocabulary": ["a"], "checkpoint": "x"})
+    model = MODELS.build({"type": "SegEarthOV3Segmentor", "vocabulary": ["a", "b"], "checkpoint": "x"})
     assert isinstance(model, SegEarthOV3Segmentor)
