@@ -82,9 +82,22 @@ def choose_bands(bands: Sequence[Band], path: str, wanted: Sequence[int] | None 
             lists them and says how to choose), or hold complex numbers.
     """
     choice = _wanted_bands(bands, path, wanted) if wanted is not None else _found_bands(bands, path)
-    if any(bands[number - 1].dtype.startswith("complex") for number in choice.rgb):
-        raise RasterError(f"{path}: expected real values, found {_listed(bands)}; take amplitudes first")
+    if any(_is_complex(bands[number - 1]) for number in choice.rgb):
+        raise _complex_error(bands, path)
     return choice
+
+
+def _is_complex(band: Band) -> bool:
+    return band.dtype.startswith("complex")
+
+
+def _complex_error(bands: Sequence[Band], path: str) -> RasterError:
+    """Say how to read amplitudes of complex numbers, with all options that this takes."""
+    numbers = {1: " with --bands 1,1,1", 3: ""}.get(len(bands), " with --bands R,G,B, three of its band numbers")
+    return RasterError(
+        f"{path}: expected real values, found {_listed(bands)}; to use the amplitudes, give the image as "
+        f'"DERIVED_SUBDATASET:AMPLITUDE:{path}"{numbers}'
+    )
 
 
 def _wanted_bands(bands: Sequence[Band], path: str, wanted: Sequence[int]) -> BandChoice:
@@ -120,6 +133,8 @@ def _found_bands(bands: Sequence[Band], path: str) -> BandChoice:
         return BandChoice((red, green, blue), alpha, note=f"bands by their names: {names}")
     if len(colors) == 3 and all(_says_nothing(bands[number - 1]) for number in colors):
         return BandChoice((colors[0], colors[1], colors[2]), alpha)
+    if any(_is_complex(bands[number - 1]) for number in colors):
+        raise _complex_error(bands, path)
     advice = "choose three by their numbers: --bands R,G,B"
     if len(colors) == 1:
         advice = f"if it is a grey photograph, repeat it: --bands {','.join([str(colors[0])] * 3)}"

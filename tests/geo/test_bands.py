@@ -127,9 +127,24 @@ def test_wanted_bands_that_are_not_there_are_refused(wanted: tuple[int, ...], me
 
 
 @pytest.mark.parametrize("wanted", [None, (1, 1, 1)])
-def test_complex_numbers_are_refused(wanted: tuple[int, ...] | None) -> None:
-    with pytest.raises(RasterError, match="expected real values, found 3 bands: 1 complex64"):
-        choose_bands(bands("gray undefined undefined", "complex64"), "scene.tif", wanted)
+@pytest.mark.parametrize(
+    ("layout", "advice"),
+    [
+        ("gray", r'"DERIVED_SUBDATASET:AMPLITUDE:scene\.tif" with --bands 1,1,1$'),
+        ("gray undefined", r"scene\.tif\" with --bands R,G,B, three of its band numbers$"),
+        ("gray undefined undefined", r'"DERIVED_SUBDATASET:AMPLITUDE:scene\.tif"$'),
+    ],
+)
+def test_complex_numbers_are_refused_with_all_that_reading_amplitudes_takes(
+    wanted: tuple[int, ...] | None, layout: str, advice: str
+) -> None:
+    with pytest.raises(RasterError, match=r"expected real values, found \d bands?: 1 complex64.*" + advice):
+        choose_bands(bands(layout, "complex64"), "scene.tif", wanted)
+
+
+def test_real_bands_of_a_complex_raster_can_be_chosen() -> None:
+    layout = [Band("complex64", "gray"), *bands("undefined undefined undefined", "float32")]
+    assert choose_bands(layout, "scene.tif", (2, 3, 4)).rgb == (2, 3, 4)
 
 
 TRANSPARENCIES = {
