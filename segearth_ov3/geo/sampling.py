@@ -20,6 +20,9 @@ _ENOUGH_VALID = 2**20
 _MOST_READ = 2**24
 _REDUCED_SIDE = 2048
 _PIECE_SIDE = 512  # of large blocks, only this much at each side
+_PIECE_PIXELS = 16 * _PIECE_SIDE  # at least
+_LISTED_PIECES = 2**16
+_BORDER_PIECES = 16  # of each side
 
 
 class Sample(NamedTuple):
@@ -28,10 +31,12 @@ class Sample(NamedTuple):
     Attributes:
         values: (N, H, W), of the raster's type.
         valid: (H, W), bool; everything, where no validity was asked for.
+        window: Where they lie.
     """
 
     values: np.ndarray
     valid: np.ndarray
+    window: Window
 
 
 def sample_pixels(dataset: DatasetReader, numbers: Sequence[int], validity: Validity | None = None) -> Iterator[Sample]:
@@ -47,12 +52,45 @@ def sample_pixels(dataset: DatasetReader, numbers: Sequence[int], validity: Vali
     """
     found = read = 0
     for window, shape in _pieces(dataset, numbers[0]):
-        values = dataset.read(list(numbers), window=window, out_shape=(len(numbers), *shape))
-        valid = np.ones(shape, bool) if validity is None else validity.of(dataset, values, window)
-        yield Sample(values, valid)
-        found, read = found + int(np.count_nonzero(valid)), read + valid.size
+        part = _read(dataset, numbers, validity, window, shape)
+        yield part
+        found, read = found + int(np.count_nonzero(part.valid)), read + part.valid.size
         if found >= _ENOUGH_VALID or read >= _MOST_READ:
             return
+
+
+def sample_border(dataset: DatasetReader, numbers: Sequence[int], validity: Validity) -> tuple[np.ndarray, np.ndarray]:
+    """Read pixels of the border, evenly along each side.
+
+    Args:
+        dataset: The raster.
+        numbers: Bands to read.
+        validity: What says which pixels are valid.
+
+    Returns:
+        The values (N, P) and their validity (P,).
+    """
+    height, width = dataset.shape
+    windows = [Window(col, row, cols, 1) for row in {0, height - 1} for col, cols in _spread(width)]
+    windows += [Window(col, row, 1, rows) for col in {0, width - 1} for row, rows in _spread(height)]
+    parts = [_read(dataset, numbers, validity, window, (window.height, window.width)) for window in windows]
+    values = np.concatenate([part.values.reshape(len(numbers), -1) for part in parts], axis=1)
+    return values, np.concatenate([part.valid.ravel() for part in parts])
+
+
+def _spread(length: int) -> list[tuple[int, int]]:
+    """Starts and lengths of a few pieces, evenly along a side; all of a short one."""
+    pieces = min(_BORDER_PIECES, -(-length // _PIECE_SIDE))
+    size = min(_PIECE_SIDE, -(-length // pieces))
+    starts = np.linspace(0, length - size, pieces).round().astype(int).tolist()
+    return [(start, size) for start in starts]
+
+
+def _read(
+    dataset: DatasetReader, numbers: Sequence[int], validity: Validity | None, window: Window, shape: tuple[int, int]
+) -> Sample:
+    values = dataset.read(list(numbers), window=window, out_shape=(len(numbers), *shape))
+    return Sample(values, np.ones(shape, bool) if validity is None else validity.of(dataset, values, window), window)
 
 
 def _pieces(dataset: DatasetReader, number: int) -> Iterator[tuple[Window, tuple[int, int]]]:
@@ -64,9 +102,24 @@ def _pieces(dataset: DatasetReader, number: int) -> Iterator[tuple[Window, tuple
         yield Window(0, 0, width, height), reduced
         return
     rows, cols = (min(block, _PIECE_SIDE) for block in dataset.block_shapes[number - 1])
-    rows, cols = max(rows, min(height, 16)), max(cols, min(width, _PIECE_SIDE))
+    cols = max(cols, min(width, _PIECE_SIDE))
+    rows = max(rows, min(height, _PIECE_PIXELS // cols))
     across, down = -(-width // cols), -(-height // rows)
-    for index in np.random.default_rng(0).permutation(across * down):
-        row, col = int(index) // across * rows, int(index) % across * cols
+    for index in _shuffled(across * down):
+        row, col = index // across * rows, index % across * cols
         size = min(rows, height - row), min(cols, width - col)
         yield Window(col, row, size[1], size[0]), size
+
+
+def _shuffled(count: int) -> Iterator[int]:
+    """Yield numbers below `count` in random order, each once; memory does not depend on `count`."""
+    generator = np.random.default_rng(0)
+    if count <= _LISTED_PIECES:
+        yield from generator.permutation(count).tolist()
+        return
+    seen: set[int] = set()
+    while len(seen) < _LISTED_PIECES:  # far more pieces than are ever read
+        index = int(generator.integers(count))
+        if index not in seen:
+            seen.add(index)
+            yield index
