@@ -275,8 +275,7 @@ def test_configuration_of_something_else_is_refused(tool, capsys, tmp_path):
 
 
 def test_missing_data_are_said_with_their_source(tool, capsys, tmp_path):
-    root = str(tmp_path / "nowhere")
-    line = failed(tool, capsys, config_of("loveda"), "--data-root", root, "--checkpoint", "demo")
+    line = failed(tool, capsys, config_of("loveda"), "--data-root", str(tmp_path / "nowhere"))
     assert "nowhere/img_dir/val; pass --data-root, or get the set from https://zenodo.org" in line
 
 
@@ -315,8 +314,7 @@ def test_mistake_in_an_option_is_said(tool, capsys, tmp_path, option, message):
 def test_vocabulary_that_does_not_fit_the_classes_is_said(tool, capsys, tmp_path):
     option = f"model.vocabulary={ROOT / 'configs' / 'vocab' / 'dubai.txt'}"
     root = make_loveda(tmp_path / "LoveDA")
-    arguments = ["--data-root", str(root), "--checkpoint", "demo", "--cfg-options", option]
-    line = failed(tool, capsys, config_of("loveda"), *arguments)
+    line = failed(tool, capsys, config_of("loveda"), "--data-root", str(root), "--cfg-options", option)
     assert "the vocabulary has 5 classes and the dataset 7 (background, building" in line
 
 

@@ -238,14 +238,13 @@ def resolve_dtype(name: str, device: str) -> torch.dtype:
     Returns:
         The dtype of the network's matrix products.
     """
-    from ..checkpoints.load import compute_dtype
+    import torch
 
     if name == "auto":
-        import torch
-
         has_bfloat16 = device.startswith("cuda") and torch.cuda.get_device_capability(device) >= (8, 0)
         name = "bfloat16" if has_bfloat16 else "float32"
-    return compute_dtype(name)
+    dtypes = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    return dtypes[name]
 
 
 def _vocabulary_from(values: Mapping[str, Any]) -> VocabularyOptions:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from .options import overwrite_option
+from .scene_options import access_options
 from .table import format_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ..geo.access import Access
     from ..geo.ownership import Overwrite
     from ..geo.polygonize import ClassPolygons
 
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     default=0,
     help="Remove corners that matter less than about so many pixels; neighbours keep their common border.",
 )
+@access_options
 @overwrite_option
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def polygonize(
@@ -43,6 +46,7 @@ def polygonize(
     no_background: bool,
     min_area_m2: float,
     simplify: float,
+    access: Access,
     overwrite: Overwrite,
     quiet: bool,
 ) -> None:
@@ -77,6 +81,7 @@ def polygonize(
             keep_background=not no_background,
             min_area_m2=min_area_m2,
             simplify=simplify,
+            access=access,
             overwrite=overwrite,
             progress=show,
         )

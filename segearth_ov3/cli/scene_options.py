@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,6 +10,7 @@ import click
 from .options import CommandT, grouped
 
 if TYPE_CHECKING:
+    from ..geo.access import Access
     from ..geo.options import Outputs, WindowOptions
     from ..geo.reader import ReadOptions
 
@@ -55,7 +56,7 @@ class NodataType(click.ParamType):
 
 
 def reading_options(command: CommandT) -> CommandT:
-    """Add --bands, --stretch, --range, --nodata and --alpha as the argument `reading`."""
+    """Add the options of `ReadOptions` as the argument `reading`."""
     options = {
         "bands": click.option(
             "--bands",
@@ -84,8 +85,27 @@ def reading_options(command: CommandT) -> CommandT:
             show_default=True,
             help="A band tagged as transparency is a mask (use) or not (ignore); auto looks at its values.",
         ),
+        **_access_options(),
     }
     return grouped(command, "reading", _reading_from, options)
+
+
+def access_options(command: CommandT) -> CommandT:
+    """Add --allow-outside and --allow-network as the argument `access`."""
+    return grouped(command, "access", _access_from, _access_options())
+
+
+def _access_options() -> dict[str, Callable[[Any], Any]]:
+    return {
+        "allow_outside": click.option(
+            "--allow-outside",
+            is_flag=True,
+            help="Trust rasters that refer to files outside of their folder (VRT, netCDF): see docs/security.md.",
+        ),
+        "allow_network": click.option(
+            "--allow-network", is_flag=True, help="Trust rasters that refer to servers (VRT, WMS)."
+        ),
+    }
 
 
 def window_options(command: CommandT) -> CommandT:
@@ -167,6 +187,12 @@ def _reading_from(values: Mapping[str, Any]) -> ReadOptions:
     from ..geo.reader import ReadOptions
 
     return ReadOptions(**values)
+
+
+def _access_from(values: Mapping[str, Any]) -> Access:
+    from ..geo.access import Access
+
+    return Access(values["allow_outside"], values["allow_network"])
 
 
 def _windows_from(values: Mapping[str, Any]) -> WindowOptions:

@@ -108,6 +108,7 @@ def segment(
     if outputs.confidence is None and outputs.scores is None:
         require_several_classes(words.classes)
     _warn_of_background(vocabulary, words, scores.prob_threshold)
+    from ..geo.names import shown_name
     from ..geo.scene import check_scene, segment_scene
 
     @functools.cache
@@ -131,12 +132,10 @@ def segment(
         notes = check_scene(
             task.src, task.dst, reading=reading, outputs=task.outputs, overwrite=overwrite, resume=resume
         )
-        if not quiet:
-            for note in notes:
-                click.echo(f"Note: {task.src}: {note}", err=True)
+        show_notes(task.src, notes)
         predictor = load()
         with progress_bar(title, quiet=quiet) as progress:
-            return segment_scene(
+            report = segment_scene(
                 task.src,
                 task.dst,
                 predictor,
@@ -148,6 +147,12 @@ def segment(
                 resume=resume,
                 progress=progress,
             )
+        show_notes(task.src, [note for note in report.notes if note not in notes])
+        return report
+
+    def show_notes(src: str, notes: Sequence[str]) -> None:
+        for note in () if quiet else notes:
+            click.echo(f"Note: {shown_name(src)}: {note}", err=True)
 
     if out_dir is None:
         click.echo(format_report(run(tasks[0], "segmenting")))

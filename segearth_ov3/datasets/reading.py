@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import DatasetError, RasterError
+from ..geo.gdal import reading as reading_pixels
 from ..geo.raster import open_raster, read_rgb
 from ..geo.reader import ReadOptions
 
@@ -107,7 +108,7 @@ def read_labels(path: str | os.PathLike[str]) -> NDArray[np.integer]:
         values = np.asarray(open_picture(path))
     else:
         try:
-            with _ONE_AT_A_TIME, open_raster(path) as raster:
+            with _ONE_AT_A_TIME, open_raster(path) as raster, reading_pixels(str(path)):
                 values = raster.read(1) if raster.count == 1 else np.moveaxis(raster.read(), 0, -1)
         except RasterError as error:
             raise DatasetError(str(error)) from error

@@ -14,9 +14,11 @@ from rasterio.enums import MaskFlags
 from rasterio.windows import Window
 
 from ..errors import OptionError, RasterError
+from .access import DEFAULT_ACCESS, Access
 from .bands import BandChoice
+from .gdal import reading
+from .names import shown_name
 from .raster import RasterProfile, describe_raster, open_raster
-from .reader import reading
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
@@ -82,11 +84,12 @@ class LabelRaster:
 
 
 @contextlib.contextmanager
-def open_labels(path: str | os.PathLike[str]) -> Iterator[LabelRaster]:
+def open_labels(path: str | os.PathLike[str], access: Access = DEFAULT_ACCESS) -> Iterator[LabelRaster]:
     """Open a label raster.
 
     Args:
         path: A raster with one band of 8 or 16 bits, or of 32 bits with a sign.
+        access: Files and servers that it may refer to, see `geo.access`.
 
     Yields:
         The raster.
@@ -94,12 +97,13 @@ def open_labels(path: str | os.PathLike[str]) -> Iterator[LabelRaster]:
     Raises:
         RasterError: The file is missing, damaged, or not such a raster.
     """
-    with open_raster(path) as dataset:
+    with open_raster(path, access) as dataset:
         dtypes = dataset.dtypes
         if len(dtypes) != 1 or not (np.dtype(dtypes[0]).kind in "iu" and np.can_cast(dtypes[0], np.int32)):
             raise RasterError(
-                f"{path} is no label raster: expected one band of whole numbers (uint8, int16, uint16 or int32), found "
-                f"{len(dtypes)} of {', '.join(sorted(set(dtypes)))}; to label a picture, use segearth-ov3 segment"
+                f"{shown_name(path)} is no label raster: expected one band of whole numbers (uint8, int16, uint16 or "
+                f"int32), found {len(dtypes)} of {', '.join(sorted(set(dtypes)))}; to label a picture, use "
+                f"segearth-ov3 segment"
             )
         names = _class_names(dataset.tags())
         profile = describe_raster(dataset, str(path), BandChoice((1, 1, 1), alpha=None))

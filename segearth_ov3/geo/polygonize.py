@@ -13,13 +13,14 @@ from affine import Affine
 from rasterio.windows import Window
 
 from ..errors import OptionError, RasterError, RasterWarning
+from .access import DEFAULT_ACCESS, Access
 from .area import PixelAreas, measure_pixels
 from .components import OUTSIDE, Totals
 from .coverage import FILL, SimplifiedOutlines
+from .gdal import reading
 from .labels import LabelRaster, open_labels
 from .ownership import Overwrite
 from .raster import RasterProfile, open_raster
-from .reader import reading
 from .sources import source_files
 from .trace import Block, ExactOutlines, Method, Place, trace_polygons
 from .vectors import check_vector_destination, write_polygons
@@ -59,6 +60,7 @@ def polygonize(
     keep_background: bool = True,
     min_area_m2: float = 0,
     simplify: float = 0,
+    access: Access = DEFAULT_ACCESS,
     overwrite: Overwrite = False,
     progress: Callable[[int, int], None] | None = None,
     block_rows: int | None = None,
@@ -79,6 +81,7 @@ def polygonize(
         min_area_m2: Smaller polygons are left out; what surrounds them keeps its hole.
         simplify: 0 keeps the edges of pixels. Else corners are removed as long as the triangle that is cut off or added
             has an area, in pixels, below the square of it: 1 straightens staircases. Neighbours keep common borders.
+        access: Files and servers that the rasters may refer to, see `geo.access`.
         overwrite: Replace an existing output of this tool; "force": any file.
         progress: Called with finished rows and all rows.
         block_rows: Rows in memory at a time; None chooses. The result depends on it only with `simplify`, as outlines
@@ -104,7 +107,7 @@ def polygonize(
         raise OptionError(f"block_rows must be at least 1, got {block_rows}")
     if classes is not None and not classes:
         raise OptionError("no class is wanted; name at least one")
-    with open_labels(labels) as source, _open_confidence(confidence, source.profile) as sureness:
+    with open_labels(labels, access) as source, _open_confidence(confidence, source.profile, access) as sureness:
         profile = source.profile
         crs = profile.crs if profile.transform is not None else None
         more = () if sureness is None else source_files(sureness)
@@ -206,12 +209,12 @@ class _Maps(NamedTuple):
 
 
 @contextlib.contextmanager
-def _open_confidence(path: PathLike | None, profile: RasterProfile) -> Iterator[DatasetReader | None]:
+def _open_confidence(path: PathLike | None, profile: RasterProfile, access: Access) -> Iterator[DatasetReader | None]:
     """Open the raster of confidences and make sure that it lies where the labels lie."""
     if path is None:
         yield None
         return
-    with open_raster(path) as dataset:
+    with open_raster(path, access) as dataset:
         transform = profile.transform or Affine.identity()
         if dataset.shape != profile.size or not dataset.transform.almost_equals(transform, 1e-9):
             raise RasterError(

@@ -8,27 +8,32 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import re
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import rasterio
-from rasterio.errors import NotGeoreferencedWarning
+from rasterio.enums import Interleaving
+from rasterio.io import DatasetReader
 
 from ..errors import RasterError
+from .access import DEFAULT_ACCESS, Access, check_opened, choose_drivers, explain_format
 from .bands import Band, BandChoice, choose_bands
-from .reader import ReadOptions, SceneReader, reading
+from .gdal import gdal_settings, reading, without_georeference_warning
+from .names import is_gdal_name, local_path, shown_name
+from .reader import ReadOptions, SceneReader
 from .sources import source_files
 
 if TYPE_CHECKING:
     from affine import Affine
     from rasterio.control import GroundControlPoint
     from rasterio.crs import CRS
-    from rasterio.io import DatasetReader
     from rasterio.rpc import RPC
+
+_MAX_SIDE = 2**24  # the Earth's circumference in steps of 2.4 m
+_MAX_PIXELS = 2**40
+_MAX_BANDS = 2**12
+_MAX_BLOCK_BYTES = 2**30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,12 +100,9 @@ def open_scene(path: str | os.PathLike[str], options: ReadOptions | None = None)
         RasterError: Not a readable raster, or its bands cannot be told apart. One line each.
     """
     options = options or ReadOptions()
-    with open_raster(path) as dataset:
-        bands = choose_bands(_list_bands(dataset, str(path)), str(path), options.bands)
-        profile = describe_raster(dataset, str(path), bands)
-        with reading(profile.path):
-            reader = SceneReader(dataset, profile, options)
-        yield reader
+    with open_raster(path, options.access) as dataset:
+        bands = choose_bands(_list_bands(dataset, shown_name(path)), shown_name(path), options.bands)
+        yield SceneReader(dataset, describe_raster(dataset, str(path), bands), options)
 
 
 def read_rgb(path: str | os.PathLike[str], options: ReadOptions | None = None) -> RgbScene:
@@ -117,37 +119,78 @@ def read_profile(path: str | os.PathLike[str], options: ReadOptions | None = Non
 
 
 @contextlib.contextmanager
-def open_raster(path: str | os.PathLike[str]) -> Iterator[DatasetReader]:
-    """Open a raster for reading.
+def open_raster(path: str | os.PathLike[str], access: Access = DEFAULT_ACCESS) -> Iterator[DatasetReader]:
+    """Open a raster for reading, with GDAL's settings for reading.
+
+    Errors that the caller's block raises pass unchanged, GDAL's too: wrap reading of pixels by `geo.gdal.reading`.
 
     Args:
         path: A file that GDAL can open, or a GDAL URL.
+        access: What the raster may refer to, see `geo.access`.
 
     Yields:
         The open raster.
 
     Raises:
-        RasterError: The file is missing or a folder, or GDAL cannot open it.
+        RasterError: The file is missing, a folder, damaged, too large to be true, or refers to what it may not.
     """
-    name = os.fspath(path)
-    if not re.match(r"/vsi|\w{2,}:", name):  # what has a prefix is no file to us, but may be one to GDAL
-        if not Path(name).exists():
-            raise RasterError(f"cannot read {name}: no such file")
-        if Path(name).is_dir():
-            raise RasterError(f"cannot read {name}: expected an image file, this is a folder")
-    with without_georeference_warning():
-        with reading(name):
-            opened = rasterio.open(name)
-        with opened as dataset:
+    name = local_path(path)
+    if not is_gdal_name(name):
+        _check_file(name)
+    drivers = choose_drivers(name, access)
+    with gdal_settings(), without_georeference_warning():
+        with reading(name, "" if is_gdal_name(name) else explain_format(name)):
+            # rasterio.open takes one format only
+            dataset = DatasetReader(name, driver=drivers)
+        with dataset:
+            check_opened(dataset, name, access)
+            check_extent(dataset, name)
             yield dataset
 
 
-@contextlib.contextmanager
-def without_georeference_warning() -> Iterator[None]:
-    """Keep rasterio from warning about pictures without georeferencing; who needs a place says so itself."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        yield
+def _check_file(name: str) -> None:
+    """Make sure that a path is that of a file that can be opened."""
+    if not Path(name).exists():
+        raise RasterError(f"cannot read {name}: no such file")
+    if Path(name).is_dir():
+        raise RasterError(f"cannot read {name}: expected an image file, this is a folder")
+    try:
+        open(name, "rb").close()
+    except OSError as error:
+        raise RasterError(f"cannot read {name}: {error.strerror}") from error
+
+
+def check_extent(dataset: DatasetReader, name: str) -> None:
+    """Refuse a raster that is too large to be true, before memory is allocated for it.
+
+    Args:
+        dataset: The raster.
+        name: Its name, as the user gives it.
+
+    Raises:
+        RasterError: A side, the number of bands, or a block exceeds what this package reads.
+    """
+    height, width = dataset.shape
+    advice = "cut it into parts, for example by gdal_translate -srcwin, or check whether the file is damaged"
+    if max(height, width) > _MAX_SIDE or height * width > _MAX_PIXELS:
+        raise RasterError(
+            f"cannot read {shown_name(name)}: expected at most {_MAX_SIDE} pixels a side and {_MAX_PIXELS:.0e} in all, "
+            f"found {height} x {width}; {advice}"
+        )
+    if dataset.count > _MAX_BANDS:
+        raise RasterError(
+            f"cannot read {shown_name(name)}: expected at most {_MAX_BANDS} bands, found {dataset.count}; select some, "
+            f"for example by gdal_translate -b"
+        )
+    rows, cols = dataset.block_shapes[0] if dataset.count else (0, 0)
+    # GDAL decodes all bands of a block together where they are interleaved by pixel
+    bands = dataset.count if dataset.interleaving is Interleaving.pixel else 1
+    block_bytes = rows * cols * bands * np.dtype(dataset.dtypes[0]).itemsize if dataset.count else 0
+    if block_bytes > _MAX_BLOCK_BYTES:
+        raise RasterError(
+            f"cannot read {shown_name(name)}: it is stored in blocks of {rows} x {cols} pixels, which take "
+            f"{block_bytes / 2**30:.1f} GiB each; rewrite it in tiles: gdal_translate -co TILED=YES"
+        )
 
 
 def describe_raster(dataset: DatasetReader, path: str, bands: BandChoice) -> RasterProfile:

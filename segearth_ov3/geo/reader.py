@@ -5,22 +5,20 @@ Arrays are (row, col). Validity is True where a pixel carries information.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import re
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
-import rasterio
 from rasterio.enums import Resampling
 from rasterio.windows import Window
 
 from ..errors import OptionError, RasterError
+from .access import Access
 from .bands import BandChoice, looks_transparent
-from .names import needs_network
-from .output import GDAL_ERRORS, first_cause
-from .sampling import sample_pixels
+from .gdal import reading
+from .names import shown_name
+from .remarks import describe_clipping, describe_collar, describe_statements, find_collar, warn_of_stretch
+from .sampling import sample_border, sample_pixels
 from .stretch import DEFAULT_PERCENTILES, Stretch, percentile_stretch, range_stretch
 from .validity import Validity, validity_of
 
@@ -29,15 +27,6 @@ if TYPE_CHECKING:
 
     from .raster import RasterProfile
 
-_READING = {
-    # without these two a JPEG or PNG that was cut short is filled up with grey or black
-    "GDAL_ERROR_ON_LIBJPEG_WARNING": True,
-    "GDAL_PNG_WHOLE_IMAGE_OPTIM": False,
-    # GDAL keeps blocks up to 5 % of the machine's memory; two rows of tiles of a wide scene are enough
-    "GDAL_CACHEMAX": 256 * 2**20,
-}
-# no copy of these could be repeated, and these reasons are not about the bytes of the file
-_SAYS_WHY = re.compile("no such file|does not exist|permission denied|too many open files|CRS", re.IGNORECASE)
 _CHUNK_ROWS = 256  # of values at full depth, before they become 8 bits
 
 
@@ -51,6 +40,8 @@ class ReadOptions:
         value_range: Values that become black and white, in place of percentiles.
         nodata: Value of pixels without information, in addition to masks; "auto": the file's, "none": no value.
         alpha: What a band tagged as transparency is: "use" it as a mask, "ignore" it, or "auto": by its values.
+        allow_outside: Let the raster refer to files outside of its own folder, see `geo.access`.
+        allow_network: Let the raster refer to servers.
 
     Raises:
         OptionError: A value is not admissible, or both percentiles and a range are given.
@@ -61,6 +52,13 @@ class ReadOptions:
     value_range: tuple[float, float] | None = None
     nodata: float | Literal["auto", "none"] = "auto"
     alpha: Literal["auto", "use", "ignore"] = "auto"
+    allow_outside: bool = False
+    allow_network: bool = False
+
+    @property
+    def access(self) -> Access:
+        """What the raster may refer to."""
+        return Access(self.allow_outside, self.allow_network)
 
     def __post_init__(self) -> None:
         if self.percentiles is not None and self.value_range is not None:
@@ -106,8 +104,18 @@ class SceneReader:
         self._numbers = sorted(set(profile.bands.rgb))
         self._order = [self._numbers.index(number) for number in profile.bands.rgb]
         self._palette = _palette(dataset, profile.bands)
-        self.validity = self._decide_validity(options)
-        self.stretch = self._decide_stretch(options)
+        with reading(profile.path):
+            self.validity = self._decide_validity(options)
+            self._note_statements()
+            collar = self._find_collar()
+            self.stretch = self._decide_stretch(options, collar)
+        if collar is not None:
+            self.notes.append(describe_collar(collar, is_stretched=self.stretch is not None))
+
+    def note(self, message: str | None) -> None:
+        """Keep a message for the user; None for none."""
+        if message is not None:
+            self.notes.append(message)
 
     def read(self, row: int, col: int, height: int, width: int) -> Tile:
         """Read a window; what lies below or to the right of the scene is black and not valid.
@@ -139,8 +147,10 @@ class SceneReader:
     ) -> None:
         """Fill views of an image (H, W, 3) and of a validity (H, W)."""
         shape = len(self._numbers), *valid.shape
-        values = self._dataset.read(self._numbers, window=window, out_shape=shape, resampling=resampling)
+        values = self._dataset.read(self._numbers, window=window, out_shape=shape)
         valid[...] = self.validity.of(self._dataset, values, window)
+        if resampling != Resampling.nearest:  # means of a nodata value and others say nothing about validity
+            values = self._dataset.read(self._numbers, window=window, out_shape=shape, resampling=resampling)
         if self._palette is not None:
             entries = self._palette[values[0]]  # (H, W, 4)
             image[...] = entries[..., :3]
@@ -153,7 +163,9 @@ class SceneReader:
         """Find out what marks pixels without information; a band tagged as alpha has to look like a transparency."""
         alpha = self.profile.bands.alpha
         if options.alpha == "use" and alpha is None:
-            raise RasterError(f"{self.profile.path}: expected a transparency besides the bands in use, found none")
+            raise RasterError(
+                f"{shown_name(self.profile.path)}: expected a transparency besides the bands in use, found none"
+            )
         if alpha is not None and (options.alpha == "ignore" or (options.alpha == "auto" and not self._is_mask(alpha))):
             alpha = None
         return validity_of(self._dataset, self._numbers, alpha, options.nodata)
@@ -174,21 +186,50 @@ class SceneReader:
             )
         return is_mask
 
-    def _decide_stretch(self, options: ReadOptions) -> Stretch | None:
-        """One stretch for the whole scene, or none where values are 8 bits already."""
-        if options.value_range is not None:
-            return range_stretch(options.value_range)
-        is_8_bit = all(self._dataset.dtypes[number - 1] == "uint8" for number in self._numbers)
-        if self._palette is not None or (is_8_bit and options.percentiles is None):
+    def _note_statements(self) -> None:
+        """Note how much each statement about missing data marks, where the file makes several."""
+        if sum((self.validity.alpha is not None, self.validity.mask is not None, bool(self.validity.nodata))) < 2:
+            return
+        empty: dict[str, int] = {}
+        pixels = 0
+        for part in sample_pixels(self._dataset, self._numbers):
+            pixels += part.valid.size
+            for name, valid in self.validity.statements(self._dataset, part.values, part.window).items():
+                empty[name] = empty.get(name, 0) + int(np.count_nonzero(~valid))
+        self.note(describe_statements({name: count / pixels for name, count in empty.items()}))
+
+    def _find_collar(self) -> np.ndarray | None:
+        """Find a constant value of the bands in use (N,) along the border; a palette's classes are constant anyway."""
+        if self._palette is not None:
             return None
-        parts = sample_pixels(self._dataset, self._numbers, self.validity)
-        sample = np.concatenate([part.values[:, part.valid] for part in parts], axis=1)[self._order]  # (3, N)
-        stretch = percentile_stretch(sample, options.percentiles or DEFAULT_PERCENTILES)
-        if sample.size and any(not high > low for low, high in zip(stretch.lows, stretch.highs)):
-            self.warnings.append("a band in use has the same value nearly everywhere, so there is nothing to see in it")
-        shown = ", ".join(f"{low:g} to {high:g}" for low, high in zip(stretch.lows, stretch.highs))
-        self.notes.append(f"values become 8 bits by one stretch for the whole scene: {shown}")
+        return find_collar(*sample_border(self._dataset, self._numbers, self.validity))
+
+    def _decide_stretch(self, options: ReadOptions, collar: np.ndarray | None) -> Stretch | None:
+        """Decide one stretch for the whole scene, or none where values are 8 bits already."""
+        is_8_bit = all(self._dataset.dtypes[number - 1] == "uint8" for number in self._numbers)
+        if self._palette is not None or (is_8_bit and options.percentiles is None and options.value_range is None):
+            return None
+        sample = self._sample(collar)
+        if options.value_range is not None:
+            stretch = range_stretch(options.value_range)
+        else:
+            stretch = percentile_stretch(sample, options.percentiles or DEFAULT_PERCENTILES)
+            warning = warn_of_stretch(sample, stretch)
+            self.warnings += [] if warning is None else [warning]
+            shown = ", ".join(f"{low:g} to {high:g}" for low, high in zip(stretch.lows, stretch.highs))
+            self.notes.append(f"values become 8 bits by one stretch for the whole scene: {shown}")
+        if options.value_range is not None or options.percentiles is not None:
+            self.note(describe_clipping(sample, stretch))
         return stretch
+
+    def _sample(self, collar: np.ndarray | None) -> np.ndarray:
+        """Sample valid pixels (3, N) outside of the collar, or in it if there are no others."""
+        parts = [part.values[:, part.valid] for part in sample_pixels(self._dataset, self._numbers, self.validity)]
+        sample = np.concatenate(parts, axis=1)  # (bands in use, N)
+        if collar is not None:
+            inside = (sample != collar[:, None]).any(axis=0)
+            sample = sample[:, inside] if inside.any() else sample
+        return sample[self._order]
 
 
 def _palette(dataset: DatasetReader, choice: BandChoice) -> np.ndarray | None:
@@ -200,27 +241,3 @@ def _palette(dataset: DatasetReader, choice: BandChoice) -> np.ndarray | None:
     for entry, color in dataset.colormap(number).items():
         table[entry] = color
     return table
-
-
-@contextlib.contextmanager
-def reading(path: str) -> Iterator[None]:
-    """Set GDAL up for reading in the present thread, and turn its errors into a RasterError.
-
-    The block reads `path` and does nothing else: any error in it is taken for one of that file.
-    """
-    try:
-        with rasterio.Env(**_READING):
-            yield
-    except GDAL_ERRORS as error:
-        reason = first_cause(error)
-        raise RasterError(f"cannot read {path}: {reason}{_advice(path, reason)}") from error
-
-
-def _advice(path: str, reason: str) -> str:
-    """What to do about a file that GDAL cannot read; nothing where the reason says it."""
-    if needs_network(path) or _SAYS_WHY.search(reason):
-        return ""
-    return (
-        "; expected a complete GeoTIFF or another image that GDAL opens, so if it was copied or downloaded, "
-        "do that again"
-    )

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..atomic import remove_leftovers
 from ..errors import RasterError
+from .access import DEFAULT_ACCESS, Access
 from .journal import Journal, Layer
 from .maps import MapKind, confidence_map, label_map, open_map, score_map
 from .options import Outputs, PathLike
@@ -34,6 +35,7 @@ class Results:
         src: The scene.
         dst: The class map.
         outputs: What else.
+        access: What the scene may refer to, see `geo.access`.
         overwrite: As in `output.check_destination`.
         resume: Replace what an interrupted run has left besides its class map, which it would have written last.
 
@@ -42,7 +44,14 @@ class Results:
     """
 
     def __init__(
-        self, src: PathLike, dst: PathLike, outputs: Outputs, *, overwrite: Overwrite = False, resume: bool = False
+        self,
+        src: PathLike,
+        dst: PathLike,
+        outputs: Outputs,
+        *,
+        access: Access = DEFAULT_ACCESS,
+        overwrite: Overwrite = False,
+        resume: bool = False,
     ) -> None:
         wanted: dict[str, tuple[PathLike | None, Sequence[str]]] = {
             "labels": (dst, GEOTIFF_SUFFIXES),
@@ -52,7 +61,7 @@ class Results:
             "vector": (outputs.vector, tuple(DRIVERS)),
             "style": (style_path(Path(dst)) if outputs.style else None, (STYLE_SUFFIX,)),
         }
-        with open_raster(src) as dataset:
+        with open_raster(src, access) as dataset:
             files = source_files(dataset)
         self.paths: dict[str, Path] = {}
         for name, (path, suffixes) in wanted.items():

@@ -26,6 +26,7 @@ from .palette import MAX_COLORS, Color, class_colors
 from .polygonize import polygonize
 from .raster import RasterProfile, open_scene
 from .reader import ReadOptions, SceneReader
+from .remarks import describe_enlargement
 from .report import ClassArea, ClassCounter, SceneReport
 from .results import Results, layers_of
 from .stream import Job, Progress, run_job
@@ -73,7 +74,7 @@ def check_scene(
     Raises:
         RasterError: As in `segment_scene`, except for damage that only reading all pixels reveals.
     """
-    results = Results(src, dst, outputs, overwrite=overwrite, resume=resume)
+    results = Results(src, dst, outputs, access=reading.access, overwrite=overwrite, resume=resume)
     with open_scene(src, reading) as reader:
         _check_vector(results, reader.profile)
         return tuple(reader.notes)
@@ -143,12 +144,14 @@ def segment_scene(
         require_several_classes(vocabulary.classes if isinstance(vocabulary, Vocabulary) else [[c] for c in classes])
     if resume:
         check_identified(predictor, tags or {})
-    results = Results(src, dst, outputs, overwrite=overwrite, resume=resume)
+    results = Results(src, dst, outputs, access=reading.access, overwrite=overwrite, resume=resume)
     if colors is None and len(classes) <= MAX_COLORS:
         colors = class_colors(classes)
     with open_scene(src, reading) as reader:
         _check_vector(results, reader.profile)
         job = _job(reader, predictor, len(classes), windows)
+        if not isinstance(predictor, FunctionPredictor):  # functions get windows as they are
+            reader.note(describe_enlargement(job.plan.side, predictor.input_size))
         facts = {**predictor_tags(predictor, tags or {}), **_facts(job, windows)}
         kinds = results.kinds(classes, colors, facts)
         settings = {**_source_facts(src), "reading": dataclasses.asdict(reading), "classes": list(classes)}

@@ -89,7 +89,7 @@ def test_masks_make_pixels_invalid(write_raster: Callable[..., Path], rgb: np.nd
     assert np.argwhere(~valid).tolist() == [[2, 3], [2, 4]]
 
 
-def test_mask_is_trusted_more_than_nodata(write_raster: Callable[..., Path], rgb: np.ndarray) -> None:
+def test_pixels_are_valid_only_where_mask_and_nodata_agree(write_raster: Callable[..., Path], rgb: np.ndarray) -> None:
     rgb[:, 1, 1] = 255
     path = write_raster(rgb, nodata=255)
     mask = np.full((6, 8), 255, np.uint8)
@@ -98,7 +98,7 @@ def test_mask_is_trusted_more_than_nodata(write_raster: Callable[..., Path], rgb
         dataset.write_mask(mask)
     valid = read_rgb(path).valid
     assert valid is not None
-    assert np.argwhere(~valid).tolist() == [[0, 0]]
+    assert np.argwhere(~valid).tolist() == [[0, 0], [1, 1]]
 
 
 def test_transparent_pixels_are_invalid(write_raster: Callable[..., Path], rgb: np.ndarray) -> None:
@@ -111,11 +111,17 @@ def test_transparent_pixels_are_invalid(write_raster: Callable[..., Path], rgb: 
     assert np.array_equal(scene.image, rgb.transpose(1, 2, 0))
 
 
-def test_transparency_is_trusted_more_than_nodata(write_raster: Callable[..., Path], rgb: np.ndarray) -> None:
-    rgb[:, 1, 1] = 0
-    alpha = np.full((1, 6, 8), 255, np.uint8)
-    scene = read_rgb(write_raster(np.concatenate([rgb, alpha]), interpretation=RGBA, nodata=0))
-    assert scene.valid is None
+def test_opaque_alpha_does_not_silence_nodata_and_this_is_noted(
+    write_raster: Callable[..., Path], rgb: np.ndarray
+) -> None:
+    rgb[:, :, :2] = 0
+    path = write_raster(np.concatenate([rgb, np.full((1, 6, 8), 255, np.uint8)]), interpretation=RGBA, nodata=0)
+    with open_scene(path) as scene:
+        assert np.array_equal(scene.read(0, 0, 6, 8).valid, rgb[0] > 0)
+        (note,) = scene.notes
+    assert note.startswith(
+        "pixels have no data where any of these says so: alpha (band 4) (marks none), nodata 0 (marks 25.0%)"
+    )
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
