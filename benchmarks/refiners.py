@@ -30,7 +30,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from segearth_ov3.cli.options import DTYPES, DeviceType, resolve_device, resolve_dtype
-from segearth_ov3.errors import SegEarthError
+from segearth_ov3.cli.process import Program
 from segearth_ov3.metrics.report import markdown_table
 from segearth_ov3.refiners import RefinerContext, build_refiners
 from segearth_ov3.sam3.config import Sam3Config
@@ -204,7 +204,7 @@ def as_markdown(result: dict[str, Any]) -> str:
     return f"{markdown_table(rows, left=(0, 1))}\n\n{note}"
 
 
-@click.command()
+@click.command(cls=Program)
 @click.option("--config", type=click.Choice(list(PRESETS)), default="base", show_default=True, help="Network.")
 @click.option("--device", type=DeviceType(), default="auto", show_default=True, help="auto, cpu, cuda, cuda:0 or mps.")
 @click.option("--dtype", type=click.Choice(DTYPES), default="auto", show_default=True, help="Of the forward pass.")
@@ -230,13 +230,10 @@ def main(refiners: tuple[str, ...], out: Path | None, **options: Any) -> None:
     Example:
       python benchmarks/refiners.py --config tiny --device cpu --refiner smoothing --refiner lowpass:radius=6
     """
-    try:
-        build_refiners(refiners)
-        configuration = Configuration(**{**options, "device": resolve_device(options["device"])})
-        text = as_json(configuration, measure_all(configuration, refiners))
-        write_result(text, out)
-    except (SegEarthError, OSError) as error:
-        raise click.ClickException(str(error)) from error
+    build_refiners(refiners)
+    configuration = Configuration(**{**options, "device": resolve_device(options["device"])})
+    text = as_json(configuration, measure_all(configuration, refiners))
+    write_result(text, out)
     click.echo(as_markdown(json.loads(text)))
 
 

@@ -38,7 +38,7 @@ from peers import background_vocabulary, prompt_words
 from stages import Walk, measure_peaks, profile
 
 from segearth_ov3.cli.options import DTYPES, DeviceType, resolve_device, resolve_dtype
-from segearth_ov3.errors import SegEarthError
+from segearth_ov3.cli.process import Program
 from segearth_ov3.metrics.report import markdown_table
 from segearth_ov3.refiners import build_refiners
 from segearth_ov3.sam3.model import Sam3
@@ -187,7 +187,7 @@ def as_markdown(result: dict[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
-@click.command()
+@click.command(cls=Program)
 @click.option("--config", type=click.Choice(list(PRESETS)), default="base", show_default=True, help="Network.")
 @click.option("--device", type=DeviceType(), default="auto", show_default=True, help="auto, cpu, cuda, cuda:0 or mps.")
 @click.option("--dtype", type=click.Choice(DTYPES), default="auto", show_default=True)
@@ -210,16 +210,13 @@ def main(out: Path | None, **options: Any) -> None:
     Example:
       python benchmarks/scaling.py --config tiny --device cpu --prompts 1,3 --repeats 2
     """
-    try:
-        build_refiners(options["refiners"])
-        device = resolve_device(options["device"])
-        dtype = str(resolve_dtype(options["dtype"], device)).removeprefix("torch.")
-        configuration = Configuration(**{**options, "device": device, "dtype": dtype})
-        fields = {"configuration": dataclasses.asdict(configuration), **measure(configuration)}
-        text = result_json(SCHEMA, device, fields)
-        write_result(text, out)
-    except (SegEarthError, OSError) as error:
-        raise click.ClickException(str(error)) from error
+    build_refiners(options["refiners"])
+    device = resolve_device(options["device"])
+    dtype = str(resolve_dtype(options["dtype"], device)).removeprefix("torch.")
+    configuration = Configuration(**{**options, "device": device, "dtype": dtype})
+    fields = {"configuration": dataclasses.asdict(configuration), **measure(configuration)}
+    text = result_json(SCHEMA, device, fields)
+    write_result(text, out)
     click.echo(as_markdown(json.loads(text)))
 
 

@@ -33,6 +33,7 @@ from harness import out_option, result_json, write_result
 from rasterio.transform import Affine
 from rasterio.windows import Window
 
+from segearth_ov3.cli.process import Program
 from segearth_ov3.demo.scenes import SCENE_CLASSES, demo_resolution, generate_scene
 from segearth_ov3.geo.options import WindowOptions
 from segearth_ov3.geo.scene import segment_scene
@@ -232,7 +233,7 @@ def as_markdown(result: dict[str, Any]) -> str:
     )
 
 
-@click.command()
+@click.command(cls=Program)
 @click.option("--size", type=click.IntRange(1008), default=20_000, show_default=True, help="Side of the large scene.")
 @click.option("--strip", "strip_px", type=click.IntRange(1), default=6000, show_default=True, help="Of the second run.")
 @click.option("--network-size", type=click.IntRange(336), default=1500, show_default=True, help="For the demo model.")

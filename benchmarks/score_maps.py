@@ -28,6 +28,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from segearth_ov3.cli.process import Program
 from segearth_ov3.engine.score_maps import prompt_score_maps
 from segearth_ov3.engine.scores import FusionSettings
 from segearth_ov3.metrics.report import markdown_table
@@ -90,7 +91,7 @@ def measure(way: str, kind: str, side: int, count: int, repeats: int, threads: i
     return seconds, grown * (1 if sys.platform == "darwin" else 1024), found[::7, ::7].clone()
 
 
-@click.command()
+@click.command(cls=Program)
 @click.option("--side", "sides", type=click.IntRange(1), multiple=True, default=(1000, 6000), help="Pixels.")
 @click.option("--masks", type=click.IntRange(1), default=200, show_default=True)
 @click.option("--repeats", type=click.IntRange(1), default=3, show_default=True)

@@ -32,7 +32,7 @@ from harness import PRESETS, out_option, random_network, result_json, whole_numb
 from peers import BATCH, Task, build_transformers, prompt_words
 
 from segearth_ov3.cli.options import DTYPES, DeviceType, resolve_device, resolve_dtype
-from segearth_ov3.errors import SegEarthError
+from segearth_ov3.cli.process import Program
 from segearth_ov3.metrics.report import markdown_table
 
 SCHEMA = "segearth-ov3/throughput/1"
@@ -179,7 +179,7 @@ def dtype_names(ctx: click.Context, param: click.Parameter, value: str) -> tuple
     return tuple(sorted(set(parts), key=lambda name: name != "float32"))
 
 
-@click.command()
+@click.command(cls=Program)
 @click.option("--config", type=click.Choice(list(PRESETS)), default="base", show_default=True, help="Network.")
 @click.option("--device", type=DeviceType(), default="auto", show_default=True, help="auto, cpu, cuda, cuda:0 or mps.")
 @click.option("--dtype", "dtypes", default="float32,bfloat16", show_default=True, callback=dtype_names)
@@ -198,15 +198,10 @@ def main(out: Path | None, **options: Any) -> None:
     Example:
       python benchmarks/throughput.py --config tiny --device cpu --prompts 1,6 --repeats 2
     """
-    try:
-        configuration = Configuration(**{**options, "device": resolve_device(options["device"])})
-        rows = measure_all(configuration)
-        text = result_json(
-            SCHEMA, configuration.device, {"configuration": dataclasses.asdict(configuration), "rows": rows}
-        )
-        write_result(text, out)
-    except (SegEarthError, OSError) as error:
-        raise click.ClickException(str(error)) from error
+    configuration = Configuration(**{**options, "device": resolve_device(options["device"])})
+    rows = measure_all(configuration)
+    text = result_json(SCHEMA, configuration.device, {"configuration": dataclasses.asdict(configuration), "rows": rows})
+    write_result(text, out)
     click.echo(as_markdown(json.loads(text)))
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from .engine.engine import mask_rows
+from .engine.image_input import ImageInput
 from .engine.memory import automatic_chunk, check_count
 from .engine.predictor import Progress, VariantPredictor
 from .engine.scores import FusionSettings, Presence
@@ -145,11 +146,11 @@ class Segmenter:
         """Side of the network's input in pixels: images of this size are not resampled."""
         return self.model.config.image_size
 
-    def __call__(self, image: np.ndarray | Tensor, progress: Progress | None = None) -> Segmentation:
+    def __call__(self, image: ImageInput, progress: Progress | None = None) -> Segmentation:
         """Segment one image; all scores are exact.
 
         Args:
-            image: RGB (H0, W0, 3), uint8, an array or a tensor.
+            image: RGB (H0, W0, 3), uint8, an array or tensor, or a PIL image (grey and palette images are converted).
             progress: Called after each window with the windows done and their total.
 
         Returns:
@@ -157,7 +158,7 @@ class Segmenter:
 
         Raises:
             ShapeError: Not (H0, W0, 3), or without pixels.
-            OptionError: Not an array or tensor of uint8.
+            OptionError: Neither an array or tensor of uint8 nor a PIL image of 8 bits.
             ScoreError: Scores are not finite: float16 overflows, or the weights are damaged.
         """
         if len(self.vocabulary) == 1:
@@ -165,7 +166,7 @@ class Segmenter:
         (scores,) = self._predictor.class_scores(image, progress)
         return Segmentation(self._predictor.labels_of(scores), scores)
 
-    def predict_labels(self, image: np.ndarray | Tensor, progress: Progress | None = None) -> Tensor:
+    def predict_labels(self, image: ImageInput, progress: Progress | None = None) -> Tensor:
         """Label one image, without its scores: the labels of `__call__`, up to rounding, in less time.
 
         Where the image is one window and pixels below `prob_threshold` become background, the mask heads of prompts
@@ -188,15 +189,15 @@ class Segmenter:
         (labels,) = self._predictor.labels(image, progress)
         return labels
 
-    def class_scores(self, images: Sequence[np.ndarray | Tensor] | np.ndarray | Tensor) -> Tensor:
+    def class_scores(self, images: Sequence[ImageInput] | np.ndarray | Tensor) -> Tensor:
         """Score every class at every pixel of images of equal size, each predicted as one whole window.
 
         The images go through the network together. Where memory runs out, they go through it in smaller batches, then
         in batches of one with fewer prompts at a time; what has proved too large is not tried again.
 
         Args:
-            images: B images (H0, W0, 3), RGB, uint8, in a sequence, or an array or tensor (B, H0, W0, 3). More at
-                once suit a large GPU and need more memory.
+            images: B images (H0, W0, 3), RGB, uint8, or PIL images, in a sequence, or an array or tensor
+                (B, H0, W0, 3). More at once suit a large GPU and need more memory.
 
         Returns:
             (B, C, H0, W0), float32, 0 to 1, on the model's device; each image as `__call__` would score it alone
@@ -204,7 +205,7 @@ class Segmenter:
 
         Raises:
             ShapeError: There is no image, one is not (H0, W0, 3) or has no pixels, or sizes differ.
-            OptionError: Not arrays or tensors of uint8.
+            OptionError: Neither arrays or tensors of uint8 nor PIL images of 8 bits.
             ScoreError: As in `__call__`.
 
         Warns:

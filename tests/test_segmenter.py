@@ -11,6 +11,7 @@ import pytest
 import torch
 from fake_model import FakeSam3
 from golden import load_tiny
+from PIL import Image
 from reference_formula import (
     published_prompt_scores,
     reference_class_scores,
@@ -283,6 +284,7 @@ def test_image_is_not_changed_and_may_be_read_only() -> None:
         ((97, 131), r"got \(97, 131\); repeat the one band three times"),
         ((97, 131, 1), r"got \(97, 131, 1\); repeat the one band three times"),
         ((97, 131, 8), r"got \(97, 131, 8\); choose three bands"),
+        ((4, 97, 131), r"channels come last: image\[:3\]\.transpose\(1, 2, 0\)"),
         ((1, 97, 131, 3), r"got \(1, 97, 131, 3\); pass one image at a time, or several to class_scores"),
         ((0, 131, 3), r"got \(0, 131, 3\); the image has no pixels"),
     ],
@@ -298,9 +300,49 @@ def test_image_that_is_not_8_bit_is_refused(image: np.ndarray) -> None:
         Segmenter(FakeSam3(), Vocabulary.from_text(WORDS))(image)
 
 
-def test_other_objects_are_refused() -> None:
-    with pytest.raises(OptionError, match="expected the image as an array or tensor, got str"):
-        Segmenter(FakeSam3(), Vocabulary.from_text(WORDS))("scene.tif")  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("image", "remedy"),
+    [
+        (
+            "scene.tif",
+            r"got the path 'scene\.tif'; open it: PIL\.Image\.open\(path\), or label a GeoTIFF by segment_scene",
+        ),
+        (Path("scene.tif"), r"got the path 'scene\.tif'"),
+        ([[[1, 2, 3]]], r"got a list; pass numpy\.asarray\(image, dtype='uint8'\)"),
+        (None, "got NoneType; pass numpy"),
+        (Image.new("RGBA", (9, 8)), r"expected a PIL image of mode RGB, got RGBA; convert it: image\.convert\('RGB'\)"),
+        (Image.new("CMYK", (9, 8)), r"got CMYK; convert it"),
+        (Image.new("I;16", (9, 8)), r"got I;16; scale it to 0 to 255 as an array, round and convert to uint8"),
+        (Image.new("F", (9, 8)), r"got F; scale it to 0 to 255"),
+    ],
+)
+def test_other_objects_get_help(image: Any, remedy: str) -> None:
+    with pytest.raises(OptionError, match=remedy):
+        Segmenter(FakeSam3(), Vocabulary.from_text(WORDS))(image)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "1"])
+def test_pil_image_gives_what_its_pixels_give(mode: str) -> None:
+    segmenter = Segmenter(FakeSam3(), Vocabulary.from_text(WORDS))
+    image = Image.fromarray(photo()).convert(mode)
+    expected = segmenter(np.asarray(image.convert("RGB")))
+    assert torch.equal(segmenter(image).scores, expected.scores)
+    assert torch.equal(segmenter.predict_labels(image), expected.labels)
+    assert torch.equal(segmenter.class_scores([image, image])[1], expected.scores)
+
+
+@pytest.mark.parametrize(
+    "image", [photo(), torch.from_numpy(photo()), Image.fromarray(photo())], ids=lambda x: type(x).__name__
+)
+def test_one_image_in_place_of_several_gets_help(image: Any) -> None:
+    with pytest.raises(ShapeError, match=r"expected several images, got one; pass \[image\]"):
+        Segmenter(FakeSam3(), Vocabulary.from_text(WORDS)).class_scores(image)
+
+
+@pytest.mark.parametrize("images", ["scene.tif", None, 5])
+def test_no_images_at_all_get_help(images: Any) -> None:
+    with pytest.raises(OptionError, match="expected a list of images, got"):
+        Segmenter(FakeSam3(), Vocabulary.from_text(WORDS)).class_scores(images)
 
 
 @pytest.mark.parametrize(

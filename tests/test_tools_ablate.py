@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import errno
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +19,7 @@ import numpy as np
 import pytest
 import torch
 from benchmark_samples import make_loveda
-from evaluation_tools import ROOT, config_of, load_tool
+from evaluation_tools import ROOT, config_of, load_tool, quicken_logs
 from fake_model import FakeSam3
 from golden import load_tiny
 from PIL import Image
@@ -142,6 +144,7 @@ def alone(finished: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -
     reports = {}
     with pytest.MonkeyPatch.context() as patch:
         use(patch, load_tiny())
+        quicken_logs(patch)
         for number, (name, model) in enumerate(AS_CONFIGURATIONS.items()):
             config, out = folder / f"variant_{number}.py", folder / str(number)
             config.write_text(f"_base_ = '{CONFIG}'\n{model}\n")
@@ -241,7 +244,7 @@ def test_plots_are_written(finished):
 
 
 def test_nothing_else_is_left_behind(finished):
-    names = {"ablation.json", "ablation.md", "ablation.csv", "ablation.tex", "records.jsonl", "pictures"}
+    names = {"ablation.json", "ablation.md", "ablation.csv", "ablation.tex", "records.jsonl", "pictures", ".lock"}
     assert {path.name for path in finished.out.iterdir()} == names | {"deltas.png", "sweep_1_smooth_tuned.png"}
 
 
@@ -324,10 +327,63 @@ def test_run_interrupted_within_a_line_goes_on_to_the_same_report(tool, folder):
     whole, path = report_of(folder), folder / "out" / "records.jsonl"
     header, first, second, _ = path.read_text().splitlines(keepends=True)
     path.write_text(header + first + second[:40])
-    assert run(tool, folder)[0] == 0
+    assert run(tool, folder, "--resume")[0] == 0
     assert path.read_text().startswith(header + first)
     assert [record["image"] for record in records_of(folder)] == ["0.png", "1.png", "2.png"]
     assert without_times(report_of(folder)) == without_times(whole)
+
+
+def test_earlier_run_is_kept_unless_it_is_to_be_resumed_or_replaced(tool, folder):
+    run(tool, folder)
+    before = (folder / "out" / "records.jsonl").read_text()
+    code, _, err = run(tool, folder)
+    assert (code, "out holds an earlier run; --resume continues it, --overwrite replaces it" in err) == (1, True)
+    assert (folder / "out" / "records.jsonl").read_text() == before
+
+
+def test_resuming_begins_where_nothing_is(tool, folder):
+    assert run(tool, folder, "--resume")[0] == 0
+    assert report_of(folder).images == 3
+
+
+def test_folder_in_which_another_run_works_is_refused(tool, folder):
+    from segearth_ov3.mmseg_plugin.workfolder import hold_folder
+
+    with hold_folder(folder / "out"):
+        code, _, err = run(tool, folder, "--resume")
+    assert (code, "out: another process is working on it" in err) == (1, True)
+
+
+def test_full_disk_keeps_what_was_measured_and_says_how_to_continue(tool, folder, monkeypatch):
+    from segearth_ov3.mmseg_plugin.records import RecordFile
+
+    add = RecordFile.add
+
+    def fill_after_two(file, record):
+        if len(file.records) == 2:
+            monkeypatch.setattr(Path, "open", fail_without_space)
+        add(file, record)
+
+    monkeypatch.setattr(RecordFile, "add", fill_after_two)
+    code, _, err = run(tool, folder)
+    assert code == 1
+    last = err.splitlines()[-1]
+    assert last.startswith(
+        f"error: cannot write {folder / 'out' / 'records.jsonl'}: No space left on device; the 2 images"
+    )
+    assert last.endswith("repeat the command with --resume to continue")
+    monkeypatch.undo()
+    assert len(records_of(folder)) == 2
+
+
+def fail_without_space(*_, **__):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_limit_takes_a_part_of_the_set(tool, folder):
+    assert run(tool, folder, "--limit", "2")[0] == 0
+    report = report_of(folder)
+    assert (report.images, report.configuration["data"]["indices"]) == (2, [0, 2])
 
 
 def test_run_that_goes_on_predicts_only_what_is_missing(tool, folder, monkeypatch):
@@ -336,7 +392,7 @@ def test_run_that_goes_on_predicts_only_what_is_missing(tool, folder, monkeypatc
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
     model = FakeSam3()
     use(monkeypatch, model)
-    assert run(tool, folder)[0] == 0
+    assert run(tool, folder, "--resume")[0] == 0
     assert model.calls["images encoded"] == 1
 
 
@@ -344,7 +400,7 @@ def test_finished_run_predicts_nothing_again(tool, folder, monkeypatch):
     run(tool, folder)
     whole, model = report_of(folder), FakeSam3()
     use(monkeypatch, model)
-    assert run(tool, folder)[0] == 0
+    assert run(tool, folder, "--resume")[0] == 0
     assert model.calls["images encoded"] == 0
     assert report_of(folder).variants == whole.variants
 
@@ -360,7 +416,8 @@ def test_interruption_by_hand_keeps_what_is_there(tool, folder, monkeypatch):
     monkeypatch.setattr(model, "encode_trunk", interrupt)
     use(monkeypatch, model)
     code, _, err = run(tool, folder)
-    assert (code, err.splitlines()[-1]) == (130, "Interrupted; repeat the command to continue")
+    kept = f"what was measured is kept in {folder / 'out'}; repeat the command with --resume to continue"
+    assert (code, err.splitlines()[-1]) == (130, f"Interrupted; {kept}")
     assert [record["image"] for record in records_of(folder)] == ["0.png", "1.png"]
 
 
@@ -368,7 +425,7 @@ def test_records_of_other_variants_are_refused_and_kept(tool, folder):
     run(tool, folder)
     before = (folder / "out" / "records.jsonl").read_text()
     (folder / "variants.py").write_text(THRESHOLDS.replace("0.6", "0.5"))
-    code, _, err = run(tool, folder)
+    code, _, err = run(tool, folder, "--resume")
     assert code == 1
     assert err.splitlines()[-1].startswith("error: ")
     assert (
@@ -387,14 +444,14 @@ def test_records_of_other_variants_are_refused_and_kept(tool, folder):
 )
 def test_records_of_other_settings_are_refused(tool, folder, option, different):
     run(tool, folder)
-    code, _, err = run(tool, folder, options=(*OPTIONS, option))
+    code, _, err = run(tool, folder, "--resume", options=(*OPTIONS, option))
     assert (code, f"different in {different};" in err) == (1, True)
 
 
 def test_records_of_other_weights_of_the_same_name_are_refused(tool, folder):
     run(tool, folder)
     save_file({"other": torch.zeros(1)}, folder / "weights.safetensors")
-    code, _, err = run(tool, folder)
+    code, _, err = run(tool, folder, "--resume")
     assert (code, "different in configuration.checkpoint_sha256 (" in err) == (1, True)
 
 
@@ -416,6 +473,79 @@ def test_overwrite_removes_what_the_earlier_run_has_drawn_and_nothing_else(tool,
     assert run(tool, folder, "--overwrite")[0] == 0
     assert list(pictures.iterdir()) == own[:1]
     assert own[1].exists()
+
+
+# ---- variants that fail
+
+FAILING = """
+def break_later(tokens, context):
+    break_later.first = first = getattr(break_later, 'first', tokens.clone())
+    if not first.equal(tokens):
+        raise ValueError('no second map')
+    return tokens
+
+variants = [
+    dict(name='breaks', refiners=[dict(type=break_later, at='trunk')]),
+    dict(name='smooth', refiners=['smoothing:weight=2,at=trunk']),
+    dict(name='unsolved', refiners=['graph_laplacian:lam=50,max_iterations=1,at=memory']),
+]
+"""
+
+
+@pytest.fixture
+def failing(tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with variants of which one never converges and one breaks on the second image."""
+    use(monkeypatch, load_tiny())
+    return fill(tmp_path, FAILING)
+
+
+def test_variant_that_fails_has_its_reason_and_the_others_are_measured(tool, failing):
+    code, out, err = run(tool, failing, "--diagnostics", "--pictures", "1")
+    report = report_of(failing)
+    assert (code, report.images) == (1, 3)
+    breaks, unsolved = result(report, "breaks"), result(report, "unsolved")
+    assert "variants.py, line 5): ValueError: no second map" in breaks.failure
+    assert breaks.failure.endswith("(on 1.png)")
+    assert "tolerance" in unsolved.failure
+    assert unsolved.failure.endswith("(on 0.png)")
+    assert (breaks.mIoU, unsolved.mIoU) == (None, None)
+    assert f"failed: breaks: {breaks.failure}" in err.splitlines()
+    assert f"unsolved failed: {unsolved.failure}." in out.replace("\\_", "_")
+    assert err.count("Traceback") == 0
+
+
+def test_variants_beside_a_failing_one_have_the_scores_they_have_alone(tool, failing):
+    run(tool, failing, "--diagnostics")
+    beside = report_of(failing)
+    (failing / "variants.py").write_text("variants = [dict(name='smooth', refiners=['smoothing:weight=2,at=trunk'])]\n")
+    assert run(tool, failing, "--diagnostics", "--overwrite")[0] == 0
+    for name in ("no refiner", "smooth"):
+        found, expected = result(beside, name), result(report_of(failing), name)
+        assert (found.mIoU, found.per_class_IoU) == (expected.mIoU, expected.per_class_IoU)
+        assert found.diagnostics == expected.diagnostics
+
+
+def test_failed_variant_stays_failed_when_the_run_is_resumed(tool, failing):
+    run(tool, failing)
+    whole, path = report_of(failing), failing / "out" / "records.jsonl"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    assert run(tool, failing, "--resume")[0] == 1
+    assert [entry.failure for entry in report_of(failing).variants] == [entry.failure for entry in whole.variants]
+    assert result(report_of(failing), "smooth").mIoU == result(whole, "smooth").mIoU
+
+
+def test_failure_of_the_baseline_ends_the_run(tool, failing, monkeypatch):
+    model = FakeSam3()
+
+    def fail(pixels):
+        raise RuntimeError("the network is broken")
+
+    monkeypatch.setattr(model, "encode_trunk", fail)
+    use(monkeypatch, model)
+    (failing / "variants.py").write_text(THRESHOLDS)
+    code, _, err = run(tool, failing)
+    assert (code, "error: RuntimeError: the network is broken" in err) == (1, True)
+    assert not (failing / "out" / "ablation.json").exists()
 
 
 # ---- mistakes
@@ -446,6 +576,9 @@ def last_line(tool: ModuleType, folder: Path, *arguments: str, options: tuple[st
         (("--pictures", "-1"), "--pictures and --seed at least 0"),
         (("--seed", "-1"), "--pictures and --seed at least 0"),
         (("--variants", "nowhere.py"), "no such file of variants: nowhere.py"),
+        (("--variants", "nowhere.py", "--data-root", "nowhere"), "no such file of variants: nowhere.py"),
+        (("--checkpoint", "nowhere.pt", "--data-root", "nowhere"), "nowhere.pt does not exist"),
+        (("--limit", "0"), "--limit must be at least 1"),
         (("--checkpoint", "nowhere.pt"), "nowhere.pt does not exist"),
         (("--data-root", "nowhere"), "nowhere/img_dir/val; pass --data-root, or get the set"),
     ],
@@ -506,3 +639,11 @@ def test_help_has_examples(tool, capsys):
         tool.parse_arguments(["--help"])
     screen = capsys.readouterr().out
     assert "python tools/ablate.py configs/segearth-ov3_loveda.py --variants configs/refiners/" in screen
+
+
+@pytest.mark.parametrize("name", ["ablate", "benchmark", "test"])
+def test_files_in_the_examples_of_the_help_exist(name):
+    examples = load_tool(name).EXAMPLES
+    paths = re.findall(r"\bconfigs/[\w/-]+\.py", examples)
+    assert paths
+    assert [path for path in paths if not (ROOT / path).is_file()] == []

@@ -100,7 +100,8 @@ def test_table_can_be_made_again_from_the_files(tool, finished, tmp_path):
     ]
 
 
-def test_folder_of_a_single_set_can_be_named(tool, sets, tmp_path):
+def test_folder_of_a_single_set_can_be_named(tool, sets, tmp_path, monkeypatch):
+    quicken_logs(monkeypatch)
     root = make_loveda(tmp_path / "elsewhere", ((20, 30),))
     command = [config_of("loveda"), "--data-root", f"loveda={root}", "--out", str(tmp_path / "out")]
     assert tool.main([*command, "--checkpoint", str(sets.weights), "--workers", "0"]) == 0
@@ -133,6 +134,82 @@ def test_mistake_is_one_line(tool, capsys, tmp_path, monkeypatch, arguments, mes
     assert tool.main(list(arguments)) == 1
     assert capsys.readouterr().err.startswith(message)
     assert not Path("out").exists()
+
+
+def test_set_that_is_absent_is_not_found_and_no_failure(tool, command, tmp_path, monkeypatch, capsys):
+    from segearth_ov3.mmseg_plugin import segmentor
+
+    quicken_logs(monkeypatch)
+    sets = [command[2], config_of("potsdam"), config_of("uavid")]
+    assert tool.main([*sets, *command[3:], "--out", str(tmp_path)]) == 0
+    table, said = (tmp_path / "table.md").read_text(), capsys.readouterr().err
+    assert f"- segearth-ov3_potsdam not found: no folder {command[4]}/Potsdam" in table
+    assert "not found: segearth-ov3_uavid: no folder" in said
+    assert "failed" not in table + said
+    monkeypatch.setattr(segmentor, "load_sam3", lambda *_, **__: pytest.fail("the weights were loaded"))
+    assert tool.main([config_of("potsdam"), *command[3:], "--out", str(tmp_path / "none")]) == 1
+    assert "no set was found; name their folder by --data-dir" in capsys.readouterr().err
+
+
+def test_folder_that_was_named_must_exist(tool, command, tmp_path, capsys):
+    arguments = [config_of("potsdam"), *command[3:], "--data-root", "potsdam=nowhere", "--out", str(tmp_path)]
+    assert tool.main(arguments) == 1
+    assert "no such folder or file: nowhere/img_dir/val" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("root", "variable", "expected"),
+    [
+        ("data/LoveDA", None, "/sets/LoveDA"),
+        ("data/mine/LoveDA", None, "/sets/mine/LoveDA"),
+        ("/elsewhere/LoveDA", None, None),
+        ("other/LoveDA", None, None),
+        ("{{$SEGEARTH_OV3_DATA:data}}/LoveDA", "/archive", "/sets/LoveDA"),
+        ("{{$SEGEARTH_OV3_DATA:data}}/LoveDA", None, "/sets/LoveDA"),
+        ("/elsewhere/LoveDA", "/archive", None),
+    ],
+)
+def test_data_dir_takes_the_place_of_the_common_folder_only(tool, tmp_path, monkeypatch, root, variable, expected):
+    monkeypatch.delenv("SEGEARTH_OV3_DATA", raising=False)
+    if variable:
+        monkeypatch.setenv("SEGEARTH_OV3_DATA", variable)
+    config = tmp_path / "own.py"
+    config.write_text(
+        f"_base_ = '{config_of('loveda')}'\nmodel = dict(vocabulary='words.txt')\n"
+        f"test_dataloader = dict(dataset=dict(data_root='{root}'))\n"
+    )
+    args = tool.parse_arguments([str(config), "--data-dir", "/sets", "--out", "out"])
+    assert tool.data_root_of(args, config) == expected
+
+
+def test_interruption_keeps_the_finished_sets_in_the_table(tool, command, tmp_path, monkeypatch, capsys):
+    from segearth_ov3.mmseg_plugin import evaluation
+
+    quicken_logs(monkeypatch)
+    measure, sets = evaluation._measure, []
+
+    def stop_at_the_second(config, *rest):
+        sets.append(config.dataset_name)
+        if len(sets) == 2:
+            raise KeyboardInterrupt
+        return measure(config, *rest)
+
+    monkeypatch.setattr(evaluation, "_measure", stop_at_the_second)
+    assert tool.main([*command[1:], "--out", str(tmp_path)]) == 130
+    assert "| dubai" in (tmp_path / "table.md").read_text()
+    kept = f"Interrupted; what was measured is kept in {tmp_path}; repeat the command with --resume to continue"
+    assert capsys.readouterr().err.splitlines()[-1] == kept
+    assert tool.main([*command[1:], "--out", str(tmp_path), "--resume"]) == 0
+    assert "| loveda" in (tmp_path / "table.md").read_text()
+
+
+def test_folder_in_which_another_benchmark_works_is_refused(tool, command, tmp_path, capsys):
+    from segearth_ov3.mmseg_plugin.workfolder import hold_folder
+
+    with hold_folder(tmp_path):
+        assert tool.main([*command, "--out", str(tmp_path), "--resume"]) == 1
+    assert f"error: {tmp_path}: another process is working on it" in capsys.readouterr().err
+    assert not (tmp_path / "table.md").exists()
 
 
 def test_unusable_results_file_is_reported(tool, finished, tmp_path):

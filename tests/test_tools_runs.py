@@ -90,7 +90,8 @@ def test_interrupted_run_goes_on_to_the_results_of_an_uninterrupted_one(run, mod
     model.calls.clear()
     interrupt_after(2, model, monkeypatch)
     assert run() == 130
-    assert capsys.readouterr().err.splitlines()[-1] == "Interrupted; repeat the command with --resume to continue"
+    kept = f"what was measured is kept in {tmp_path / 'out'}; repeat the command with --resume to continue"
+    assert capsys.readouterr().err.splitlines()[-1] == f"Interrupted; {kept}"
     assert not (tmp_path / "out" / "results.json").exists()
     assert run("--resume") == 0
     assert model.calls["images encoded"] == 5

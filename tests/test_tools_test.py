@@ -275,7 +275,8 @@ def test_configuration_of_something_else_is_refused(tool, capsys, tmp_path):
 
 
 def test_missing_data_are_said_with_their_source(tool, capsys, tmp_path):
-    line = failed(tool, capsys, config_of("loveda"), "--data-root", str(tmp_path / "nowhere"))
+    root = str(tmp_path / "nowhere")
+    line = failed(tool, capsys, config_of("loveda"), "--data-root", root, "--checkpoint", "demo")
     assert "nowhere/img_dir/val; pass --data-root, or get the set from https://zenodo.org" in line
 
 
@@ -314,7 +315,8 @@ def test_mistake_in_an_option_is_said(tool, capsys, tmp_path, option, message):
 def test_vocabulary_that_does_not_fit_the_classes_is_said(tool, capsys, tmp_path):
     option = f"model.vocabulary={ROOT / 'configs' / 'vocab' / 'dubai.txt'}"
     root = make_loveda(tmp_path / "LoveDA")
-    line = failed(tool, capsys, config_of("loveda"), "--data-root", str(root), "--cfg-options", option)
+    arguments = ["--data-root", str(root), "--checkpoint", "demo", "--cfg-options", option]
+    line = failed(tool, capsys, config_of("loveda"), *arguments)
     assert "the vocabulary has 5 classes and the dataset 7 (background, building" in line
 
 

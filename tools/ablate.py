@@ -1,4 +1,4 @@
-"""Measure what token refiners and thresholds are worth: many variants of one configuration in one pass."""
+"""Compare token refiners and thresholds: many variants of one configuration in one pass over the images."""
 
 from __future__ import annotations
 
@@ -9,26 +9,38 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from arguments import add_config_arguments, check_config_exists, make_parser, run_tool
+from arguments import (
+    add_config_arguments,
+    add_limit_argument,
+    add_resume_arguments,
+    check_config_exists,
+    make_parser,
+    run_tool,
+)
 
 from segearth_ov3.errors import OptionError
+from segearth_ov3.messages import say
 
 if TYPE_CHECKING:
     import numpy as np
+    from mmengine.config import Config
 
     from segearth_ov3.metrics.ablation import AblationReport, OnePass
+    from segearth_ov3.mmseg_plugin.ablation import NamedVariant
     from segearth_ov3.mmseg_plugin.ablation_run import AblationRun
     from segearth_ov3.mmseg_plugin.records import ImageRecord
 PICTURES = ("*_gain_*.png", "*_loss_*.png")
+RESULTS = ("ablation.*", "deltas.png", "sweep_*.png", *(f"pictures/{each}" for each in PICTURES))
 EXAMPLES = """examples:
   python tools/ablate.py configs/segearth-ov3_demo.py --variants configs/refiners/seed.py --out work_dirs/refiners
-  python tools/ablate.py configs/segearth-ov3_loveda.py --variants configs/refiners/memory.py --out table \\
-      --checkpoint sam3.pt --diagnostics
-  python tools/ablate.py configs/segearth-ov3_dubai.py --variants mine.py --out table \\
-      --cfg-options test_dataloader.dataset.tiles=7 test_dataloader.dataset.indices=5
+  python tools/ablate.py configs/segearth-ov3_loveda.py --variants configs/refiners/sweeps.py --out table \\
+      --checkpoint sam3.pt --diagnostics --limit 200
+  python tools/ablate.py configs/segearth-ov3_dubai.py --variants configs/refiners/thresholds.py --out table \\
+      --cfg-options test_dataloader.dataset.tiles=7 --resume
 
-The unrefined baseline is always in. All variants see each image once, and share what they have in common. An
-interrupted run goes on where it stopped when it is started again.
+The unrefined baseline is always included. All variants see each image once and share what they have in common. A
+variant that fails is reported in its row while the others continue, and the exit code is 1. --resume continues an
+interrupted run.
 """
 
 
@@ -43,26 +55,39 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument(
         "--pictures", type=int, default=3, metavar="N", help="images of largest gain and loss to draw (default: 3)"
     )
-    parser.add_argument("--samples", type=int, default=2000, metavar="N", help="bootstrap resamples (default: 2000)")
+    parser.add_argument("--samples", type=int, default=5000, metavar="N", help="bootstrap draws (default: 5000)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the bootstrap (default: 0)")
-    parser.add_argument("--overwrite", action="store_true", help="begin anew where --out holds another run")
+    add_limit_argument(parser)
+    add_resume_arguments(parser)
     return parser.parse_args(arguments)
 
 
-def prepare(args: argparse.Namespace) -> AblationRun:
-    """Check everything that can be checked without weights, then load them."""
+def read_inputs(args: argparse.Namespace) -> tuple[Config, list[NamedVariant]]:
+    """Read the configuration and the variants, and find what is wrong with the arguments."""
+    if args.samples < 1 or args.pictures < 0 or args.seed < 0:
+        raise OptionError("--samples must be at least 1, --pictures and --seed at least 0")
     check_config_exists(args.config)
-    from segearth_ov3.mmseg_plugin.ablation_run import AblationRun
-    from segearth_ov3.mmseg_plugin.configuration import check_before_loading, load_config
+    from segearth_ov3.mmseg_plugin.ablation import baseline_settings, check_variants_exist, read_variants
+    from segearth_ov3.mmseg_plugin.configuration import load_config
 
+    check_variants_exist(args.variants)
     config = load_config(args.config, args.cfg_options, checkpoint=args.checkpoint, data_root=args.data_root)
-    if note := check_before_loading(config).note:
-        print(note, file=sys.stderr)
-    return AblationRun(config, args.variants, diagnostics=args.diagnostics)
+    return config, read_variants(args.variants, baseline_settings(config.model))
+
+
+def prepare(args: argparse.Namespace, config: Config, variants: Sequence[NamedVariant]) -> AblationRun:
+    """Check everything that can be checked without weights, then load them."""
+    from segearth_ov3.mmseg_plugin.ablation_run import AblationRun
+    from segearth_ov3.mmseg_plugin.configuration import check_before_loading
+
+    checked = check_before_loading(config, args.limit)
+    if checked.note:
+        say(checked.note)
+    return AblationRun(config, variants, checked.dataset, diagnostics=args.diagnostics)
 
 
 def evaluate(ablation: AblationRun, path: Path) -> list[ImageRecord]:
-    """Records of all images, in order; those that the file has already are not made again."""
+    """Records of all images, in order; those that the file already has are not made again."""
     from tqdm import tqdm
 
     records, names = ablation.open_records(path), ablation.names()
@@ -112,7 +137,7 @@ def image_gains(records: Sequence[ImageRecord], variant: int) -> np.ndarray:
     from segearth_ov3.metrics.confusion import compute_scores
 
     def of(index: int) -> np.ndarray:
-        return np.array([100 * compute_scores(record.confusions[index]).miou for record in records])
+        return np.array([100 * compute_scores(record.confusion(index)).miou for record in records])
 
     return of(variant) - of(0)
 
@@ -128,8 +153,8 @@ def draw_pictures(
 
     folder.mkdir(exist_ok=True)
     colors = [tuple(color) for color in ablation.dataset.metainfo["palette"]]
-    deltas = [entry.delta.delta if entry.delta else 0.0 for entry in report.variants[1:]]
-    for variant in sorted({1 + int(np.argmax(deltas)), 1 + int(np.argmin(deltas))}):
+    deltas = {index: entry.delta.delta for index, entry in enumerate(report.variants) if entry.delta}
+    for variant in sorted({max(deltas, key=deltas.get), min(deltas, key=deltas.get)} if deltas else ()):
         gains = np.nan_to_num(image_gains(records, variant))
         order = np.argsort(gains, kind="stable")
         chosen = {records[i].image: gains[i] for i in (*order[:count], *order[len(order) - count :]) if gains[i] != 0}
@@ -142,44 +167,54 @@ def draw_pictures(
                 render_panels(panels, ablation.classes, colors).save(partial)
 
 
-def remove_earlier(folder: Path, records: str) -> None:
-    """Remove what an earlier run has left: all files of the names that this tool writes, and nothing else."""
-    for pattern in (records, "ablation.*", "deltas.png", "sweep_*.png", *(f"pictures/{each}" for each in PICTURES)):
-        for path in folder.glob(pattern):
-            path.unlink()
+def find_earlier(folder: Path, patterns: Sequence[str]) -> list[Path]:
+    """What an earlier run has left: all files of the names that this tool writes, and nothing else."""
+    return [path for pattern in patterns for path in folder.glob(pattern)]
 
 
 def run(args: argparse.Namespace) -> AblationReport:
     """Evaluate, report, draw."""
-    if args.samples < 1 or args.pictures < 0 or args.seed < 0:
-        raise OptionError("--samples must be at least 1, --pictures and --seed at least 0")
-    ablation = prepare(args)
+    config, variants = read_inputs(args)
+    from segearth_ov3.mmseg_plugin.records import RECORDS
+    from segearth_ov3.mmseg_plugin.workfolder import check_leftovers, hold_folder
+
     folder = Path(args.out)
-    folder.mkdir(parents=True, exist_ok=True)
-    from segearth_ov3.metrics.ablation import to_markdown, write_report
+    with hold_folder(folder):
+        records, results = find_earlier(folder, [RECORDS]), find_earlier(folder, RESULTS)
+        check_leftovers(folder, records, results, resume=args.resume, overwrite=args.overwrite)
+        ablation = prepare(args, config, variants)
+        if args.overwrite:
+            for path in (*records, *results):
+                path.unlink()
+        return measure_and_report(args, ablation, folder)
+
+
+def measure_and_report(args: argparse.Namespace, ablation: AblationRun, folder: Path) -> AblationReport:
+    """Measure what is missing; the tables come before the pictures, which can fail on their own."""
+    from segearth_ov3.metrics.ablation_plots import write_plots
+    from segearth_ov3.metrics.ablation_tables import to_markdown, write_report
     from segearth_ov3.mmseg_plugin.records import RECORDS
 
-    if args.overwrite:
-        remove_earlier(folder, RECORDS)
     records = evaluate(ablation, folder / RECORDS)
-    from segearth_ov3.metrics.ablation_plots import write_plots
-
     report = make_report(ablation, records, args)
     write_report(report, folder)
+    print(to_markdown(report))
     write_plots(report, folder)
     if args.pictures:
         draw_pictures(ablation, report, records, folder / "pictures", args.pictures)
-    print(to_markdown(report))
-    print(f"written to {folder}", file=sys.stderr)
+    say(f"written to {folder}")
     return report
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    def work() -> int:
-        run(parse_arguments(arguments))
-        return 0
+def work(args: argparse.Namespace) -> int:
+    failed = [variant for variant in run(args).variants if variant.failure]
+    for variant in failed:
+        say(f"failed: {variant.name}: {variant.failure}")
+    return 1 if failed else 0
 
-    return run_tool(work, "repeat the command to continue")
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    return run_tool(lambda: parse_arguments(arguments), work, lambda args: Path(args.out))
 
 
 if __name__ == "__main__":

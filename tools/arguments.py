@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 RESUME = "repeat the command with --resume to continue"
 MEMORY = "use --cfg-options model.dtype=bfloat16 or model.prompt_chunk=1"
 LAUNCHERS = ["none", "pytorch", "slurm", "mpi"]
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def make_parser(description: str | None, epilog: str) -> argparse.ArgumentParser:
@@ -58,14 +61,25 @@ def add_protocol_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--corrupt", metavar="KIND:N", help="noise, blur, jpeg or haze on the images, severity 1 to 5, such as noise:3"
     )
-    group.add_argument("--limit", type=int, metavar="N", help="only N images, spread evenly over the set")
+    add_limit_argument(group)
+
+
+def add_resume_arguments(parser: argparse.ArgumentParser) -> None:
+    """What to do about an earlier run in the output folder."""
+    before = parser.add_mutually_exclusive_group()
+    before.add_argument(
+        "--resume", action="store_true", help="continue the run in --out, or begin one where there is none"
+    )
+    before.add_argument("--overwrite", action="store_true", help="remove the earlier run in --out and start over")
+
+
+def add_limit_argument(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    parser.add_argument("--limit", type=int, metavar="N", help="only N images, spread evenly over the set")
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """What is written, and by how many processes."""
-    before = parser.add_mutually_exclusive_group()
-    before.add_argument("--resume", action="store_true", help="go on with what an interrupted run has left in --out")
-    before.add_argument("--overwrite", action="store_true", help="remove what an earlier run has left in --out")
+    add_resume_arguments(parser)
     parser.add_argument("--save-predictions", action="store_true", help="write class indices to <out>/predictions")
     parser.add_argument("--batch-size", type=int, metavar="N", help="images that go through the network together")
     parser.add_argument("--workers", type=int, metavar="N", help="processes that read images ahead")
@@ -126,16 +140,39 @@ def is_first_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def run_tool(work: Callable[[], int], resume: str = RESUME, memory: str = MEMORY) -> int:
+def run_tool(
+    parse: Callable[[], argparse.Namespace],
+    work: Callable[[argparse.Namespace], int],
+    folder_of: Callable[[argparse.Namespace], Path],
+    memory: str = MEMORY,
+) -> int:
     """Do a tool's work, its arguments included; whatever goes wrong becomes one line.
 
     Args:
+        parse: Returns the arguments.
         work: Returns the exit code.
-        resume: What to do after an interruption.
+        folder_of: Where the tool keeps its work, for messages.
         memory: What to do where memory ran out.
 
     Returns:
         The exit code: that of `work`, or one of `segearth_ov3.cli.process`.
     """
-    with managed_process():
-        return exit_code_of(work, prefix="error", advise=lambda: Advice(resume, memory))
+    kept = ""
+
+    def parse_and_work() -> int:
+        nonlocal kept
+        args = parse()
+        kept = f"what was measured is kept in {folder_of(args)}; {RESUME}"
+        try:
+            return work(args)
+        except OSError as error:
+            if error.errno in _FULL:
+                raise OptionError(f"{error.filename or folder_of(args)}: {error.strerror}; {kept}") from error
+            raise
+
+    logging.raiseExceptions = False  # a log on a full disk must not print tracebacks over the message
+    try:
+        with managed_process():
+            return exit_code_of(parse_and_work, prefix="error", advise=lambda: Advice(kept, memory))
+    finally:
+        logging.raiseExceptions = True

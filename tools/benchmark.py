@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import glob
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from arguments import (
     MEMORY,
@@ -26,10 +28,13 @@ from segearth_ov3.cli.process import describe
 from segearth_ov3.errors import OptionError
 
 if TYPE_CHECKING:
+    from mmengine.config import Config
+
     from segearth_ov3.metrics.report import Report
     from segearth_ov3.mmseg_plugin.evaluation import NetworkCache
 
 TABLE = "table.md"
+DATA_VARIABLE = "SEGEARTH_OV3_DATA"
 EXAMPLES = """examples:
   python tools/benchmark.py "configs/segearth-ov3_*.py" --data-dir /data --checkpoint sam3.pt --out work_dirs/all
   python tools/benchmark.py configs/segearth-ov3_{loveda,potsdam}.py --checkpoint sam3.pt --out work_dirs/two --limit 20
@@ -38,9 +43,11 @@ EXAMPLES = """examples:
   torchrun --nproc_per_node 8 tools/benchmark.py "configs/segearth-ov3_*.py" --out work_dirs/all --resume \\
       --launcher pytorch
 
-The weights are loaded once. A set that fails is reported at the end, the others go on, and the exit code is 1. Each set
+The weights are loaded once. A set that fails is reported at the end while the others continue, and the exit code is 1.
+A set whose folder does not exist is reported as not found, which is no failure unless no set is found at all. Each set
 has its folder in --out, named after its configuration, with results.json; table.md has all, with averages and published
-scores. Without --checkpoint, the environment variable SEGEARTH_OV3_CHECKPOINT names the weights.
+scores. --resume continues an interrupted run. Without --checkpoint, the environment variable SEGEARTH_OV3_CHECKPOINT
+names the weights.
 """
 
 
@@ -49,7 +56,11 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument("sources", nargs="+", metavar="CONFIG", help="configurations or earlier results.json; globs")
     add_model_arguments(parser)
     parser.add_argument("--out", required=True, metavar="DIR", help="where results and table.md go")
-    parser.add_argument("--data-dir", metavar="DIR", help="folder of all sets, instead of data/ of the configurations")
+    parser.add_argument(
+        "--data-dir",
+        metavar="DIR",
+        help="folder of all sets, instead of data/; sets that lie elsewhere stay",
+    )
     parser.add_argument(
         "--data-root", nargs="+", type=key_value, default=[], metavar="SET=DIR", help="folders of single sets"
     )
@@ -98,59 +109,90 @@ def check_sets(files: Sequence[Path]) -> None:
 
 
 def data_root_of(args: argparse.Namespace, path: Path) -> str | None:
-    """Folder of the set of a configuration, where the command line names one."""
-    from segearth_ov3.datasets import SPECS
+    """Folder of the set of a configuration, where the command line names one; None leaves the configuration's.
+
+    --data-dir takes the place of the folder of all sets, data/ or the variable SEGEARTH_OV3_DATA. A configuration whose
+    set lies elsewhere keeps its folder.
+    """
     from segearth_ov3.mmseg_plugin.configuration import load_config
 
     config = load_config(path)
     name = config.get("dataset_name", "")
     roots = dict(entry.split("=", 1) for entry in args.data_root)
-    if name in roots or not args.data_dir:
-        return roots.get(name)
-    folder = SPECS[name].root if name in SPECS else Path(config.test_dataloader.dataset.data_root).name
-    return str(Path(args.data_dir, folder))
+    root, default = Path(config.test_dataloader.dataset.data_root), Path(os.environ.get(DATA_VARIABLE, "data"))
+    if name in roots:
+        return roots[name]
+    if args.data_dir and root.is_relative_to(default):
+        return str(Path(args.data_dir, root.relative_to(default)))
+    return None
+
+
+def absent_folder(config: Config, named: bool) -> str | None:
+    """Folder of the set of a configuration, where it does not exist; one that was named, or is made on first use, must.
+
+    Args:
+        config: With its final folder.
+        named: Whether the command line names the folder of this set.
+    """
+    from segearth_ov3.datasets import SPECS
+
+    spec = SPECS.get(config.get("dataset_name", ""))
+    root = Path(config.test_dataloader.dataset.data_root)
+    made_on_first_use = spec is not None and spec.group == "generated"
+    return None if named or made_on_first_use or root.is_dir() else str(root)
 
 
 def measure(args: argparse.Namespace, path: Path, networks: NetworkCache) -> Report:
-    """Evaluate one configuration."""
+    """Evaluate one configuration.
+
+    Raises:
+        AbsentSet: The folder of its set does not exist.
+    """
     from segearth_ov3.mmseg_plugin.configuration import check_before_loading
     from segearth_ov3.mmseg_plugin.evaluation import evaluate
-    from segearth_ov3.mmseg_plugin.processes import first_then_others
+    from segearth_ov3.mmseg_plugin.processes import first_then_others, in_first, together
 
-    def prepare():
+    def read() -> Config:
         config = read_config(args, str(path), data_root_of(args, path))
         config.log_level = "WARNING"
-        return config, check_before_loading(config, args.limit)
+        return config
 
-    config, checked = first_then_others(prepare)
+    config = together(read)
+    named = {entry.partition("=")[0] for entry in args.data_root}
+    if folder := in_first(lambda: absent_folder(config, config.get("dataset_name") in named)):
+        raise AbsentSet(folder)
+    checked = first_then_others(lambda: check_before_loading(config, args.limit))
     return evaluate(config, checked, make_outputs(args, Path(args.out, path.stem)), networks)
 
 
-def attempt(args: argparse.Namespace, path: Path, networks: NetworkCache) -> Report | str:
-    """The report of a configuration or of an earlier results file, or what is wrong with it."""
-    from segearth_ov3.metrics.report import Report
+class AbsentSet(Exception):
+    """The folder of a set does not exist."""
+
+
+class Outcome(NamedTuple):
+    """What became of the sources: reports, and by name what failed and whose folder does not exist."""
+
+    reports: list[Report]
+    failed: dict[str, str]
+    absent: dict[str, str]
+
+
+def attempt(args: argparse.Namespace, path: Path, networks: NetworkCache, outcome: Outcome) -> None:
+    """Evaluate a configuration, or read an earlier results file, and note what came of it."""
+    from segearth_ov3.metrics.report import Report, summary
 
     try:
-        return Report.from_json(path.read_text("utf-8")) if path.suffix == ".json" else measure(args, path, networks)
-    except Exception as error:  # the other sets are evaluated nevertheless
-        return describe(error, MEMORY)
-
-
-def measure_all(args: argparse.Namespace, files: Sequence[Path]) -> tuple[list[Report], dict[str, str]]:
-    """Reports of all sets that can be evaluated, and what is wrong with the others."""
-    from segearth_ov3.metrics.report import summary
-    from segearth_ov3.mmseg_plugin.evaluation import NetworkCache
-
-    reports, failures, networks = [], {}, NetworkCache()
-    for path in files:
-        result = attempt(args, path, networks)
-        if isinstance(result, str):
-            failures[str(path) if path.suffix == ".json" else path.stem] = result
-            say(f"error: {path}: {result}")
-        else:
-            reports.append(result)
-            say(summary(result))
-    return reports, failures
+        report = Report.from_json(path.read_text("utf-8")) if path.suffix == ".json" else measure(args, path, networks)
+    except AbsentSet as absent:
+        outcome.absent[path.stem] = str(absent)
+        say(f"not found: {path.stem}: no folder {absent}")
+    except Exception as error:  # the other sets continue after any error
+        reason = describe(error, MEMORY)
+        outcome.failed[str(path) if path.suffix == ".json" else path.stem] = reason
+        say(f"error: {path}: {reason}")
+    else:
+        outcome.reports.append(report)
+        say(summary(report))
 
 
 def say(text: str) -> None:
@@ -159,33 +201,45 @@ def say(text: str) -> None:
         print(text, file=sys.stderr)
 
 
+def write_table(folder: Path, outcome: Outcome) -> None:
+    """Write and print the table of all that was measured."""
+    from segearth_ov3.atomic import complete_or_absent
+    from segearth_ov3.datasets.comparison import comparison_page
+
+    page = comparison_page(outcome.reports, outcome.failed, outcome.absent)
+    with complete_or_absent(folder / TABLE) as partial:
+        partial.write_text(page, encoding="utf-8")
+    print(page, end="")
+
+
 def run(args: argparse.Namespace) -> int:
     """Evaluate all, write the table; returns the exit code."""
     files = find_files(args.sources)
     check_sets(files)
-    from segearth_ov3.atomic import complete_or_absent
-    from segearth_ov3.datasets.comparison import comparison_page
-    from segearth_ov3.mmseg_plugin.processes import start_processes, stop_processes
+    from segearth_ov3.mmseg_plugin.evaluation import NetworkCache
+    from segearth_ov3.mmseg_plugin.processes import start_processes, stop_processes, together
+    from segearth_ov3.mmseg_plugin.workfolder import hold_folder
 
-    folder = Path(args.out)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder, networks, outcome = Path(args.out), NetworkCache(), Outcome([], {}, {})
     start_processes(args.launcher)
-    try:
-        reports, failures = measure_all(args, files)
-    finally:
-        stop_processes()
-    if is_first_process():
-        page = comparison_page(reports, failures)
-        with complete_or_absent(folder / TABLE) as partial:
-            partial.write_text(page, encoding="utf-8")
-        print(page, end="")
-    for name, reason in failures.items():
+    with contextlib.ExitStack() as held:
+        held.callback(stop_processes)
+        together(lambda: held.enter_context(hold_folder(folder)) if is_first_process() else None)
+        try:
+            for path in files:
+                attempt(args, path, networks, outcome)
+        finally:  # also after an interruption by hand: the table has what was finished
+            if is_first_process():
+                write_table(folder, outcome)
+    for name, reason in outcome.failed.items():
         say(f"failed: {name}: {reason}")
-    return 1 if failures else 0
+    if not outcome.reports and outcome.absent:
+        say("no set was found; name their folder by --data-dir, or single ones by --data-root SET=DIR")
+    return 1 if outcome.failed or not outcome.reports else 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    return run_tool(lambda: run(parse_arguments(arguments)))
+    return run_tool(lambda: parse_arguments(arguments), run, lambda args: Path(args.out))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,8 @@ from typing import IO
 import click
 
 from segearth_ov3.atomic import complete_or_absent
-from segearth_ov3.errors import OptionError, SegEarthError
+from segearth_ov3.cli.process import Program
+from segearth_ov3.errors import OptionError
 
 
 def fill(page: str, name: str, text: str) -> str:
@@ -73,7 +74,7 @@ def section(text: str, heading: str = "") -> str:
     raise OptionError(f"no section that begins with {heading!r}; there: {titles or 'no heading'}")
 
 
-@click.command(help=__doc__.split("\n", 1)[0])
+@click.command(cls=Program, help=__doc__.split("\n", 1)[0])
 @click.argument("page", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("name")
 @click.argument("printed", type=click.File(encoding="utf-8"))
@@ -81,12 +82,9 @@ def section(text: str, heading: str = "") -> str:
 @click.option("--whole", is_flag=True, help="All of PRINTED, headings included.")
 def main(page: Path, name: str, printed: IO[str], heading: str, whole: bool) -> None:
     text = printed.read()
-    try:
-        filled = fill(page.read_text(encoding="utf-8"), name, text if whole else section(text, heading))
-        with complete_or_absent(page) as partial:
-            partial.write_text(filled, encoding="utf-8")
-    except (SegEarthError, OSError) as error:
-        raise click.ClickException(str(error)) from error
+    filled = fill(page.read_text(encoding="utf-8"), name, text if whole else section(text, heading))
+    with complete_or_absent(page) as partial:
+        partial.write_text(filled, encoding="utf-8")
     click.echo(f"{name} in {page}", err=True)
 
 

@@ -15,7 +15,7 @@ import torch
 from segearth_ov3.checkpoints.files import TensorSpec
 from segearth_ov3.checkpoints.sizes import config_from_file, config_metadata
 from segearth_ov3.checkpoints.writing import write_safetensors
-from segearth_ov3.errors import SegEarthError
+from segearth_ov3.cli.process import Program
 from segearth_ov3.sam3.build import build_sam3
 from segearth_ov3.sam3.config import Sam3Config
 from segearth_ov3.sam3.random_weights import deterministic_tensor
@@ -34,16 +34,13 @@ def write_random_checkpoint(out: Path, config: Sam3Config, *, overwrite: bool = 
     )
 
 
-@click.command(help=__doc__.split("\n", 1)[0])
+@click.command(cls=Program, help=__doc__.split("\n", 1)[0])
 @click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--config", default="base", show_default=True, metavar="FILE.json|base|demo|tiny", help="Sizes.")
 @click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
 def main(out: Path, config: str, overwrite: bool) -> None:
-    try:
-        sizes = PRESETS[config]() if config in PRESETS else config_from_file(Path(config))
-        write_random_checkpoint(out, sizes, overwrite=overwrite)
-    except SegEarthError as error:
-        raise click.ClickException(str(error)) from error
+    sizes = PRESETS[config]() if config in PRESETS else config_from_file(Path(config))
+    write_random_checkpoint(out, sizes, overwrite=overwrite)
     click.echo(out)
 
 

@@ -48,6 +48,11 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     return parser.parse_args(arguments)
 
 
+def folder_of(args: argparse.Namespace) -> Path:
+    """Where results go."""
+    return Path(args.out or Path("work_dirs", Path(args.config).stem))
+
+
 def run(args: argparse.Namespace) -> Report:
     """Evaluate one configuration."""
     config = read_config(args, args.config, args.data_root)
@@ -56,7 +61,7 @@ def run(args: argparse.Namespace) -> Report:
     from segearth_ov3.mmseg_plugin.processes import first_then_others, start_processes, stop_processes
 
     outputs = dataclasses.replace(
-        make_outputs(args, Path(args.out or Path("work_dirs", Path(args.config).stem))),
+        make_outputs(args, folder_of(args)),
         pictures=Path(args.show_dir) if args.show_dir else None,
         logs=Path(args.work_dir) if args.work_dir else None,
     )
@@ -70,17 +75,17 @@ def run(args: argparse.Namespace) -> Report:
         stop_processes()
 
 
+def work(args: argparse.Namespace) -> int:
+    from segearth_ov3.metrics.report import to_markdown
+
+    report = run(args)
+    if is_first_process():
+        print(to_markdown(report), end="")
+    return 0
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    def work() -> int:
-        args = parse_arguments(arguments)
-        from segearth_ov3.metrics.report import to_markdown
-
-        report = run(args)
-        if is_first_process():
-            print(to_markdown(report), end="")
-        return 0
-
-    return run_tool(work)
+    return run_tool(lambda: parse_arguments(arguments), work, folder_of)
 
 
 if __name__ == "__main__":

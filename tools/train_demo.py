@@ -45,6 +45,7 @@ from torch import nn
 from tqdm import trange
 
 from segearth_ov3.checkpoints import load_sam3
+from segearth_ov3.cli.process import Program
 from segearth_ov3.sam3.build import build_sam3
 from segearth_ov3.sam3.config import Sam3Config
 from segearth_ov3.sam3.model import Sam3
@@ -185,7 +186,7 @@ def train(training: Training, data: TrainingData, save_every: int = 100) -> None
         training.save()
 
 
-@click.command()
+@click.command(cls=Program)
 @click.option("--work-dir", type=click.Path(path_type=Path), required=True, help="State, checkpoint and model card.")
 @click.option(
     "--dubai", type=click.Path(exists=True, path_type=Path), help="Folder of the Dubai images, with 'Tile 1'."

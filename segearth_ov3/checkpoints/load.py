@@ -21,7 +21,7 @@ PATH_VARIABLE = "SEGEARTH_OV3_CHECKPOINT"
 DEMO_NAME = "demo"
 DEMO_NOTE = "the demo checkpoint is for trying out and testing, not for maps"
 _DEMO_FILE = Path(__file__).parents[1] / "demo" / "demo.safetensors"
-COMPUTE_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+COMPUTE_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ def load_sam3(
     path: str | Path | None = None,
     *,
     device: str | torch.device = "cpu",
-    dtype: torch.dtype = torch.float32,
+    dtype: torch.dtype | str = torch.float32,
     config: Sam3Config | None = None,
 ) -> Sam3:
     """Load SAM 3 from a checkpoint of any supported form.
@@ -44,8 +44,8 @@ def load_sam3(
             out and testing, not for maps. None takes the environment variable SEGEARTH_OV3_CHECKPOINT; the working
             directory is never searched.
         device: Where the network goes.
-        dtype: Compute dtype of the matrix products: float32, bfloat16 or float16. Norms, embeddings and the text
-            tower stay float32.
+        dtype: Compute dtype of the matrix products, as torch has it or by name: float32, bfloat16 or float16. Norms,
+            embeddings and the text tower stay float32.
         config: Sizes of the network; needed only where they do not follow from the file, and wins over what it says.
 
     Returns:
@@ -56,9 +56,9 @@ def load_sam3(
         OptionError: Another dtype, or the device is not there.
 
     Example:
-        >>> model = load_sam3("sam3.pt", device="cuda", dtype=torch.bfloat16)
+        >>> model = load_sam3("sam3.pt", device="cuda", dtype="bfloat16")
     """
-    check_compute_dtype(dtype)
+    dtype = compute_dtype(dtype)
     check_device(device)
     file = open_checkpoint(path)
     if is_demo(path):
@@ -135,11 +135,16 @@ def check_device(device: str | torch.device) -> None:
         raise OptionError(f"device {device}: PyTorch finds {count} CUDA devices here; use one of them or cpu")
 
 
-def check_compute_dtype(dtype: torch.dtype) -> None:
-    """Refuse dtypes that the network cannot compute in.
+def compute_dtype(dtype: torch.dtype | str) -> torch.dtype:
+    """Return a dtype that the network can compute in.
+
+    Args:
+        dtype: The dtype itself or its name ("float16").
 
     Raises:
         OptionError: The dtype is not float32, bfloat16 or float16.
     """
-    if dtype not in COMPUTE_DTYPES:
+    found = COMPUTE_DTYPES.get(str(dtype).removeprefix("torch."))
+    if found is None:
         raise OptionError(f"expected dtype float32, bfloat16 or float16, got {dtype}")
+    return found

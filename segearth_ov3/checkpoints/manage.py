@@ -17,7 +17,7 @@ from ..sam3.config import Sam3Config
 from ..sam3.model import parameter_dtypes
 from .files import CheckpointFile, TensorSpec
 from .keys import Naming
-from .load import check_compute_dtype, match_model, open_checkpoint
+from .load import compute_dtype, match_model, open_checkpoint
 from .matching import naming_of, read_tensor, split_unread, stored_dtype
 from .sizes import OWN_FORMAT, config_metadata, config_of, has_published_sizes, said_config
 from .writing import Progress, write_safetensors
@@ -115,7 +115,7 @@ def convert_checkpoint(
     src: str | Path | None,
     dst: str | Path,
     *,
-    dtype: torch.dtype | None = None,
+    dtype: torch.dtype | str | None = None,
     config: Sam3Config | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
@@ -139,7 +139,7 @@ def convert_checkpoint(
         OptionError: Another dtype than float32, bfloat16 or float16.
     """
     if dtype is not None:
-        check_compute_dtype(dtype)
+        dtype = compute_dtype(dtype)
     dst = Path(dst).expanduser()
     if dst.suffix != ".safetensors":
         raise CheckpointError(f"expected a target named *.safetensors, got {dst}")

@@ -83,15 +83,13 @@ def convert(src: Path, dst: Path, dtype: str | None, config: str | None, overwri
     Example:
       segearth-ov3 checkpoint convert sam3.pt sam3-bf16.safetensors --dtype bfloat16
     """
-    import torch
-
     from ..checkpoints import convert_checkpoint
 
     with _progress_bar("convert") as progress:
         written = convert_checkpoint(
             src,
             dst,
-            dtype=getattr(torch, dtype) if dtype else None,
+            dtype=dtype,
             config=_read_config(config),
             overwrite=overwrite,
             progress=progress,

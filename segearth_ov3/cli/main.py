@@ -8,12 +8,12 @@ from __future__ import annotations
 import difflib
 import importlib
 import sys
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import click
 
 from ..version import __version__
-from .process import Advice, exit_code_of, managed_process
+from .process import Advice, Program
 
 RESUME_HINT = "repeat the command with --resume to continue"
 MEMORY_HINTS = {
@@ -41,7 +41,7 @@ COMMANDS = {
 }
 
 
-class LazyGroup(click.Group):
+class LazyGroup(Program, click.Group):
     """A group that knows its commands by name and imports them when they are called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -61,16 +61,6 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, command.short_help) for name, command in COMMANDS.items()])
 
-    def main(self, *args: Any, **extra: Any) -> Any:
-        """Run the program; its standard streams and signals are looked after."""
-        with managed_process():
-            return super().main(*args, **extra)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; what goes wrong becomes one line on standard error."""
-        run = super().invoke
-        ctx.exit(exit_code_of(lambda: run(ctx), advise=lambda: self._advice(ctx), debug=ctx.params["debug"]))
-
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -80,7 +70,7 @@ class LazyGroup(click.Group):
             ctx.fail(f"No such command {args[0]!r}. Did you mean {close[0]!r}?")
         return super().resolve_command(ctx, args)
 
-    def _advice(self, ctx: click.Context) -> Advice:
+    def advice(self, ctx: click.Context) -> Advice:
         """What the options of the command that was called can do."""
         if ctx.invoked_subcommand is None:  # importing it failed
             return Advice()

@@ -238,13 +238,14 @@ def resolve_dtype(name: str, device: str) -> torch.dtype:
     Returns:
         The dtype of the network's matrix products.
     """
-    import torch
+    from ..checkpoints.load import compute_dtype
 
     if name == "auto":
+        import torch
+
         has_bfloat16 = device.startswith("cuda") and torch.cuda.get_device_capability(device) >= (8, 0)
         name = "bfloat16" if has_bfloat16 else "float32"
-    dtypes = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-    return dtypes[name]
+    return compute_dtype(name)
 
 
 def _vocabulary_from(values: Mapping[str, Any]) -> VocabularyOptions:

@@ -162,6 +162,25 @@ def exit_code_of(
             return 1
 
 
+class Program(click.Command):
+    """A command that is a program: it ends as described above."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run the program; its standard streams and signals are managed."""
+        with managed_process():
+            return super().main(*args, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Do the work; what goes wrong becomes one line on standard error."""
+        run = super().invoke
+        debug = ctx.params.get("debug", False)
+        ctx.exit(exit_code_of(lambda: run(ctx), advise=lambda: self.advice(ctx), debug=debug))
+
+    def advice(self, ctx: click.Context) -> Advice:
+        """What the user can do where the work was stopped or memory ran out."""
+        return Advice()
+
+
 def describe(error: Exception, memory: str = "") -> str:
     """One line on an error; the traceback of one that nobody expected goes to a log file.
 

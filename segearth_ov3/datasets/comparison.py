@@ -21,12 +21,15 @@ GRADES = (
 _NONE = "–"
 
 
-def comparison_page(reports: Sequence[Report], failures: Mapping[str, str] | None = None) -> str:
+def comparison_page(
+    reports: Sequence[Report], failures: Mapping[str, str] | None = None, absent: Mapping[str, str] | None = None
+) -> str:
     """Make the page.
 
     Args:
         reports: One per set.
         failures: Sets that could not be evaluated, with the reason.
+        absent: Sets whose folder does not exist, with the folder.
 
     Returns:
         Markdown.
@@ -41,6 +44,8 @@ def comparison_page(reports: Sequence[Report], failures: Mapping[str, str] | Non
     parts = ["# Results"]
     if reports:
         parts += [markdown_table(_own_rows(reports)), "\n".join([*_notes(reports), *_averages(by_name)])]
+    if absent:
+        parts.append("\n".join(f"- {name} not found: no folder {folder}" for name, folder in absent.items()))
     if failures:
         parts.append("\n".join(f"- **{name} failed**: {reason}" for name, reason in failures.items()))
     tables = list(_published_tables(by_name))

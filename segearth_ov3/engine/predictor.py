@@ -21,6 +21,7 @@ from ..refiners.base import HasWeights
 from ..sam3.preprocess import preprocess
 from ..vocabulary import Vocabulary
 from .engine import MemoryView, PromptEngine
+from .image_input import ImageInput, as_chw, as_sequence
 from .memory import WorkSize
 from .running_mean import RunningMean
 from .scores import fold_into_classes, labels_from_scores
@@ -90,7 +91,7 @@ class VariantPredictor:
 
     def class_scores(
         self,
-        image: np.ndarray | Tensor,
+        image: ImageInput,
         progress: Progress | None = None,
         *,
         labels_only: bool = False,
@@ -99,7 +100,7 @@ class VariantPredictor:
         """Score every class at every pixel of one image of any size.
 
         Args:
-            image: RGB (H0, W0, 3), uint8, an array or a tensor.
+            image: RGB (H0, W0, 3), uint8, an array or tensor, or a PIL image.
             progress: Called after each window with the windows done and their total.
             labels_only: See `PromptEngine.class_scores`; has no effect on images in several windows.
             clock: Measures each variant.
@@ -109,7 +110,7 @@ class VariantPredictor:
 
         Raises:
             ShapeError: Not (H0, W0, 3), or without pixels.
-            OptionError: Not an array or tensor of uint8.
+            OptionError: Neither an array or tensor of uint8 nor a PIL image of 8 bits.
             ScoreError: Scores are not finite.
 
         Warns:
@@ -118,13 +119,11 @@ class VariantPredictor:
         rows = list(self._rows_of_scores(image, progress, labels_only, clock))
         return rows[0] if len(rows) == 1 else torch.cat(rows, dim=2)
 
-    def window_scores(
-        self, images: Sequence[np.ndarray | Tensor] | np.ndarray | Tensor, *, labels_only: bool = False
-    ) -> Tensor:
+    def window_scores(self, images: Sequence[ImageInput] | np.ndarray | Tensor, *, labels_only: bool = False) -> Tensor:
         """Score every class at every pixel of images of equal size, each predicted as one whole window.
 
         Args:
-            images: B images (H0, W0, 3), uint8, in a sequence, or an array or tensor (B, H0, W0, 3).
+            images: B images (H0, W0, 3), uint8, or PIL images, in a sequence, or an array or tensor (B, H0, W0, 3).
             labels_only: See `PromptEngine.class_scores`.
 
         Returns:
@@ -132,20 +131,20 @@ class VariantPredictor:
 
         Raises:
             ShapeError: There is no image, one is not (H0, W0, 3) or has no pixels, or sizes differ.
-            OptionError: Not arrays or tensors of uint8.
+            OptionError: Neither arrays or tensors of uint8 nor PIL images of 8 bits.
             ScoreError: Scores are not finite.
 
         Warns:
             LowMemoryWarning: As in `class_scores`.
         """
-        pixels = [_as_chw(image).to(self.model.device) for image in images]
+        pixels = [as_chw(image).to(self.model.device) for image in as_sequence(images)]
         sizes = sorted({tuple(each.shape[-2:]) for each in pixels})
         if len(sizes) != 1:
             raise ShapeError(f"expected one or more images of one size (H0, W0), got {sizes or 'none'}")
         return self._whole_windows(pixels, labels_only, None)
 
     def labels(
-        self, image: np.ndarray | Tensor, progress: Progress | None = None, *, clock: VariantClock | None = None
+        self, image: ImageInput, progress: Progress | None = None, *, clock: VariantClock | None = None
     ) -> Tensor:
         """Label every pixel: (K, H0, W0), int64; arguments and errors as of `class_scores`.
 
@@ -175,10 +174,10 @@ class VariantPredictor:
         )
 
     def _rows_of_scores(
-        self, image: np.ndarray | Tensor, progress: Progress | None, labels_only: bool, clock: VariantClock | None
+        self, image: ImageInput, progress: Progress | None, labels_only: bool, clock: VariantClock | None
     ) -> Iterator[Tensor]:
         """Class scores of an image, some rows at a time from top to bottom (K, C, rows, W0)."""
-        pixels = _as_chw(image).to(self.model.device)  # (3, H0, W0)
+        pixels = as_chw(image).to(self.model.device)  # (3, H0, W0)
         size = pixels.shape[1], pixels.shape[2]
         if self.window is not None and self.stride is not None and max(size) > self.window:
             yield from self._slide(pixels, plan_windows(size, self.window, self.stride), progress, clock)
@@ -241,37 +240,3 @@ class VariantPredictor:
         # MPS has no antialiased resize in older versions of PyTorch
         source = pixels.cpu() if device.type == "mps" else pixels
         return preprocess(source, self.model.config.image_size).to(device)
-
-
-def _as_chw(image: np.ndarray | Tensor) -> Tensor:
-    """Check an image (H0, W0, 3) and return it as a tensor (3, H0, W0)."""
-    if not isinstance(image, (np.ndarray, Tensor)):
-        raise OptionError(
-            f"expected the image as an array or tensor, got {type(image).__name__}; for a PIL image pass "
-            f"numpy.asarray(image.convert('RGB'))"
-        )
-    shape = tuple(image.shape)
-    if len(shape) != 3 or shape[2] != 3 or 0 in shape:
-        raise ShapeError(f"expected an RGB image (H0, W0, 3), got {shape}{_shape_hint(shape)}")
-    if image.dtype not in (np.uint8, torch.uint8):
-        raise OptionError(
-            f"expected an 8-bit image (uint8, 0 to 255), got {image.dtype}; scale it to 0 to 255, round and convert"
-        )
-    if isinstance(image, np.ndarray):
-        image = torch.from_numpy(np.array(image))  # a copy: the array may be read-only or run backwards
-    return image.permute(2, 0, 1).contiguous()
-
-
-def _shape_hint(shape: tuple[int, ...]) -> str:
-    """What to do about an image of the wrong shape."""
-    if 0 in shape:
-        return "; the image has no pixels"
-    if len(shape) == 3 and shape[0] == 3:
-        return "; channels come last: image.transpose(1, 2, 0), or image.permute(1, 2, 0) for a tensor"
-    if len(shape) == 3 and shape[2] == 4:
-        return "; leave the fourth band out: image[..., :3]"
-    if len(shape) == 2 or (len(shape) == 3 and shape[2] == 1):
-        return "; repeat the one band three times"
-    if len(shape) == 4:
-        return "; pass one image at a time, or several to class_scores"
-    return "; choose three bands"

@@ -4,8 +4,8 @@
     lowpass    ├─■■─┤■│        −0.21 [−0.30, −0.12]   weight 0.1  +0.10  +0.22  −0.05
                       0                                      0.2  +0.31 [+0.42] −0.40
 
-Blue is a gain, orange a loss; pale bars have an interval that includes 0. Figures are made without pyplot and leave no
-state behind. Letters are those of DejaVu Sans, which comes with matplotlib: Latin, Greek and Cyrillic.
+Blue is a gain, orange a loss; pale bars are not significant, see `metrics.ablation`. Figures are made without pyplot
+and leave no state behind. Letters are those of DejaVu Sans, which comes with matplotlib: Latin, Greek and Cyrillic.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ import numpy as np
 
 from ..atomic import complete_or_absent
 from ..errors import OptionError
-from .ablation import AblationReport, VariantResult, format_interval, format_signed
+from .ablation import AblationReport, VariantResult
+from .ablation_tables import format_interval, format_signed
 from .confusion import FloatArray
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _GAIN, _LOSS, _INK, _GRID = "#2166ac", "#d95f0e", "#202024", "#d8d8dc"
-_PALE = 0.35  # opacity of bars whose interval includes 0
+_PALE = 0.35  # opacity of bars whose difference is not significant
 _NAME_LETTERS = 52  # in a line
 _NAME_LINES = 3
 _DPI = 150
@@ -43,7 +44,7 @@ class SweepGrid(NamedTuple):
         row_name, column_name: The two parameters.
         row_values, column_values: Their values (R,) and (C,) in the order given.
         deltas: Difference to the baseline in points of mIoU (R, C); NaN where there is no variant.
-        excludes_zero: Whether its interval excludes 0 (R, C).
+        significant: Whether it is significant (R, C).
     """
 
     name: str
@@ -52,7 +53,7 @@ class SweepGrid(NamedTuple):
     column_name: str
     column_values: tuple[Any, ...]
     deltas: FloatArray
-    excludes_zero: np.ndarray
+    significant: np.ndarray
 
 
 def sweep_grids(report: AblationReport) -> list[SweepGrid]:
@@ -145,7 +146,7 @@ def draw_sweep(grid: SweepGrid, dataset: str = "") -> Figure:
     axes.set_ylabel(grid.row_name, parse_math=False)
     figure.colorbar(image, ax=axes, label="Δ mIoU in points")
     _set_title(axes, f"{dataset}, {grid.name}" if dataset else grid.name, 12 + 9 * columns)
-    figure.supxlabel("frame: largest Δ · bold: interval excludes 0", fontsize=8, color=_INK)
+    figure.supxlabel("frame: largest Δ · bold: significant", fontsize=8, color=_INK)
     return figure
 
 
@@ -185,13 +186,13 @@ def _grid(name: str, variants: Sequence[VariantResult]) -> SweepGrid | None:
         return None
     row_name, column_name = varying
     shape = len(values[row_name]), len(values[column_name])
-    deltas, excludes_zero = np.full(shape, np.nan), np.zeros(shape, dtype=bool)
+    deltas, significant = np.full(shape, np.nan), np.zeros(shape, dtype=bool)
     for variant in variants:
         if variant.delta is not None and {row_name, column_name} <= set(variant.parameters):
             cell = tuple(values[axis].index(variant.parameters[axis]) for axis in varying)
-            deltas[cell], excludes_zero[cell] = variant.delta.delta, variant.excludes_zero
+            deltas[cell], significant[cell] = variant.delta.delta, variant.significant
     return SweepGrid(
-        name, row_name, tuple(values[row_name]), column_name, tuple(values[column_name]), deltas, excludes_zero
+        name, row_name, tuple(values[row_name]), column_name, tuple(values[column_name]), deltas, significant
     )
 
 
@@ -211,11 +212,11 @@ def _draw_bar(axes: Axes, middle: float, variant: VariantResult) -> None:
     delta, texts = variant.delta, ("–", "")
     if delta is not None:
         color = _GAIN if delta.delta > 0 else _LOSS
-        axes.barh(middle, delta.delta, height=0.19, color=color, alpha=1.0 if delta.excludes_zero else _PALE)
+        axes.barh(middle, delta.delta, height=0.19, color=color, alpha=1.0 if variant.significant else _PALE)
         # not xerr, which must not be negative: the interval may lie beside the difference
         axes.plot([delta.low, delta.high], [middle, middle], color=_INK, linewidth=1.3, marker="|", markersize=6)
         texts = format_signed(delta.delta), format_interval(delta)
-    weight = "bold" if variant.excludes_zero else "normal"
+    weight = "bold" if variant.significant else "normal"
     for text, offset, side in zip(texts, (48, 56), ("right", "left")):  # in points
         axes.annotate(
             text,
@@ -240,7 +241,7 @@ def _label_cells(axes: Axes, grid: SweepGrid, colors: FloatArray) -> None:
             row,
             "–" if math.isnan(delta) else format_signed(float(delta)),
             color="white" if brightness[row, column] < 0.55 else _INK,
-            weight="bold" if grid.excludes_zero[row, column] else "normal",
+            weight="bold" if grid.significant[row, column] else "normal",
             ha="center",
             va="center",
             fontsize=9,
@@ -253,7 +254,7 @@ def _add_legend(figure: Figure) -> None:
     patches = [
         Patch(color=_GAIN, label="gain"),
         Patch(color=_LOSS, label="loss"),
-        Patch(color=_INK, alpha=_PALE, linewidth=0, label="pale: interval includes 0"),
+        Patch(color=_INK, alpha=_PALE, linewidth=0, label="pale: not significant"),
     ]
     figure.legend(handles=patches, loc="outside lower center", ncols=len(patches), fontsize=9, frameon=False)
 

@@ -69,6 +69,26 @@ class NamedVariant(NamedTuple):
         }
 
 
+def baseline_settings(model: Mapping[str, Any]) -> FusionSettings:
+    """Return the score fusion of a configuration's model section.
+
+    Raises:
+        OptionError: A value is not admissible.
+    """
+    fields = [field.name for field in dataclasses.fields(FusionSettings)]
+    return FusionSettings(**{name: model[name] for name in fields if name in model})
+
+
+def check_variants_exist(path: str | Path) -> None:
+    """Raise where there is no such file of variants.
+
+    Raises:
+        OptionError: There is none.
+    """
+    if not Path(path).is_file():
+        raise OptionError(f"no such file of variants: {path}; configs/refiners has some")
+
+
 def read_variants(path: str | Path, settings: FusionSettings) -> list[NamedVariant]:
     """Read a file of variants; the unrefined baseline is put in front.
 
@@ -83,8 +103,7 @@ def read_variants(path: str | Path, settings: FusionSettings) -> list[NamedVaria
         OptionError: The file is none, a field or grid key is unknown, or a name occurs twice.
         UnknownNameError: There is no such refiner.
     """
-    if not Path(path).is_file():
-        raise OptionError(f"no such file of variants: {path}; configs/refiners has some")
+    check_variants_exist(path)
     try:
         content = Config.fromfile(path).to_dict()
     except (OSError, SyntaxError, NameError) as error:
@@ -179,7 +198,7 @@ def _variant(entry: Mapping[str, Any], settings: FusionSettings) -> NamedVariant
 
 
 def to_runs(variants: Sequence[NamedVariant], records: Sequence[ImageRecord]) -> list[VariantRun]:
-    """What the report is made from: one run per variant.
+    """Make what the report is computed from: one run per variant.
 
     Raises:
         DatasetError: There are no records.
@@ -188,23 +207,32 @@ def to_runs(variants: Sequence[NamedVariant], records: Sequence[ImageRecord]) ->
         raise DatasetError("no image was evaluated; is the dataset empty?")
     tables = [record.diagnostics for record in records if record.diagnostics is not None]
     means = _column_means(np.stack(tables)) if tables else None  # (K, 3)
-    return [
-        VariantRun(
-            name=named.name,
-            confusions=np.stack([record.counts[index].dense() for record in records]),
-            image_seconds=[record.seconds[index] for record in records],
-            refiners=named.refiners,
-            settings=named.settings,
-            diagnostics={}
-            if means is None
-            else {
-                name: (means[0][column], means[index][column]) for column, name in enumerate(TokenDiagnostics._fields)
-            },
-            sweep=named.sweep,
-            parameters=named.parameters,
-        )
-        for index, named in enumerate(variants)
-    ]
+    failures = {name: reason for record in records for name, reason in record.failures.items()}
+    return [_run(named, index, records, means, failures.get(named.name)) for index, named in enumerate(variants)]
+
+
+def _run(
+    named: NamedVariant,
+    index: int,
+    records: Sequence[ImageRecord],
+    means: list[list[float | None]] | None,
+    failure: str | None,
+) -> VariantRun:
+    """One variant of the records; without counts if it has failed."""
+    failed = failure is not None
+    return VariantRun(
+        name=named.name,
+        confusions=None if failed else np.stack([record.confusion(index) for record in records]),
+        image_seconds=[] if failed else [record.seconds[index] for record in records],
+        refiners=named.refiners,
+        settings=named.settings,
+        diagnostics={}
+        if failed or means is None
+        else {name: (means[0][column], means[index][column]) for column, name in enumerate(TokenDiagnostics._fields)},
+        sweep=named.sweep,
+        parameters=named.parameters,
+        failure=failure,
+    )
 
 
 def _column_means(tables: NDArray[np.float64]) -> list[list[float | None]]:

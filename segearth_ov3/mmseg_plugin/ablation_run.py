@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
-from collections.abc import Iterator, Sequence
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from mmengine.config import Config
@@ -16,44 +16,46 @@ from mmseg.registry import MODELS
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
-from ..datasets import SPECS
 from ..engine.engine import MemoryView
 from ..engine.observer import TokenObserver
 from ..engine.predictor import VariantPredictor
-from ..engine.scores import FusionSettings
 from ..engine.variants import VariantClock
-from .ablation import NamedVariant, read_variants
-from .datasets import build_dataset
+from ..errors import SegEarthError
+from .ablation import NamedVariant
 from .metrics import image_confusion
 from .records import ImageRecord, PixelCounts, RecordFile, image_name, image_names
 from .segmentor import SegEarthOV3Segmentor
 
 
 class AblationRun:
-    """Measures variants image by image; each comes out as `tools/test.py` would give it alone.
+    """Measures variants image by image; each gives the scores that `tools/test.py` would give it alone.
+
+    A variant that raises is left out from then on, with the reason in `failures`; the others continue.
 
     Args:
         config: The configuration; refiners of its model are left out, as the baseline has none.
-        variants: File of variants, see `ablation`.
+        variants: The baseline first, see `ablation`.
+        dataset: Dataset of the configuration, as `check_before_loading` returns it.
         diagnostics: Also measure the tokens without labels.
 
+    Attributes:
+        failures: Why variants have failed, by name.
+
     Raises:
-        SegEarthError: A variant, the data or the weights cannot be used.
+        SegEarthError: The weights or a setting cannot be used.
     """
 
-    def __init__(self, config: Config, variants: str | Path, *, diagnostics: bool = False) -> None:
+    def __init__(
+        self, config: Config, variants: Sequence[NamedVariant], dataset: BaseSegDataset, *, diagnostics: bool = False
+    ) -> None:
         self.config = config
+        self.variants = list(variants)
+        self.dataset = dataset
+        self.failures: dict[str, str] = {}
+        self._diagnostics = diagnostics
         model = {key: value for key, value in config.model.items() if key != "refiners"}
-        fields = [field.name for field in dataclasses.fields(FusionSettings)]
-        settings = FusionSettings(**{name: model[name] for name in fields if name in model})
-        self.variants: list[NamedVariant] = read_variants(variants, settings)
-        self.dataset: BaseSegDataset = build_dataset(
-            config.test_dataloader.dataset, SPECS.get(config.get("dataset_name", ""))
-        )
         self.segmentor: SegEarthOV3Segmentor = MODELS.build(model)
-        network = self.segmentor.segmenter.model
-        self._observer = _TimedObserver(TokenObserver(network, len(self.variants), settings)) if diagnostics else None
-        self.predictor = self._predictor(self.variants, self._observer)
+        self._start_predictor()
 
     @property
     def classes(self) -> list[str]:
@@ -70,18 +72,23 @@ class AblationRun:
         return image_names(self.dataset)
 
     def open_records(self, path: Path) -> RecordFile:
-        """The record file of this run, with what an interrupted one has left.
+        """Open the record file of this run, with what an interrupted one has left; its failed variants stay out.
 
         Raises:
             OptionError: It holds another run.
         """
+        configuration = self.segmentor.describe()
+        del configuration["checkpoint"]  # weights are compared by content, not by name
         subject = {
-            "configuration": self.segmentor.describe(),
+            "configuration": configuration,
             "data": self.data,
             "variants": [named.describe() for named in self.variants],
-            "diagnostics": self._observer is not None,
+            "diagnostics": self._diagnostics,
         }
-        return RecordFile(path, subject, len(self.classes))
+        file = RecordFile(path, subject, len(self.classes))
+        for record in file.records.values():
+            self._leave_out(record.failures)
+        return file
 
     def measure(self, names: set[str]) -> Iterator[ImageRecord]:
         """Measure the images of the names given; the first one's time is that of a cold start, and left out."""
@@ -107,6 +114,20 @@ class AblationRun:
             ]
             yield image_name(self.dataset, sample["img_path"]), panels
 
+    def _start_predictor(self) -> None:
+        """Make the predictor of all variants that have not failed."""
+        self._active = [index for index, named in enumerate(self.variants) if named.name not in self.failures]
+        active = [self.variants[index] for index in self._active]
+        network, settings = self.segmentor.segmenter.model, active[0].variant.settings
+        self._observer = _TimedObserver(TokenObserver(network, len(active), settings)) if self._diagnostics else None
+        self.predictor = self._predictor(active, self._observer)
+
+    def _leave_out(self, failures: Mapping[str, str]) -> None:
+        """Go on without some variants."""
+        if not failures.keys() <= self.failures.keys():
+            self.failures.update(failures)
+            self._start_predictor()
+
     def _predictor(self, variants: Sequence[NamedVariant], observer: _TimedObserver | None) -> VariantPredictor:
         segmenter = self.segmentor.segmenter
         return VariantPredictor(
@@ -130,8 +151,29 @@ class AblationRun:
                 yield image.permute(1, 2, 0), sample.to_dict()
 
     def _measure_one(self, image: Tensor, sample: dict[str, Any]) -> ImageRecord:
-        """Predict one image by all variants and count."""
-        clock = VariantClock(len(self.variants), self.predictor.model.device)
+        """Predict one image by all variants and count; variants that raise are left out."""
+        name = image_name(self.dataset, sample["img_path"])
+        try:
+            measured = self._predict(image)
+        except Exception:
+            if not (failing := self._find_failing(image)):
+                raise  # not the fault of one variant
+            self._leave_out({variant: f"{reason} (on {name})" for variant, reason in failing.items()})
+            measured = self._predict(image)
+        confusions = [image_confusion(sample, each, len(self.classes)) for each in measured.labels]
+        every = len(self.variants)
+        counts: list[PixelCounts | None] = [None] * every
+        seconds: list[float | None] = [None] * every
+        diagnostics = None if measured.diagnostics is None else np.full((every, measured.diagnostics.shape[1]), np.nan)
+        for place, index in enumerate(self._active):
+            counts[index], seconds[index] = PixelCounts.of(confusions[place]), measured.seconds[place]
+            if diagnostics is not None and measured.diagnostics is not None:
+                diagnostics[index] = measured.diagnostics[place]
+        return ImageRecord(name, tuple(counts), seconds, measured.total_seconds, diagnostics, dict(self.failures))
+
+    def _predict(self, image: Tensor) -> _Measured:
+        """Predict one image by the variants that have not failed."""
+        clock = VariantClock(len(self._active), self.predictor.model.device)
         aside = self._observer.seconds if self._observer else 0.0
         start = time.perf_counter()
         labels = self.predictor.labels(image, clock=clock).cpu().numpy()  # (K, H0, W0)
@@ -140,9 +182,44 @@ class AblationRun:
         if self._observer:
             total -= self._observer.seconds - aside
             diagnostics = np.array([[float(x) for x in numbers] for numbers in self._observer.inner.take()])
-        counts = tuple(PixelCounts.of(image_confusion(sample, each, len(self.classes))) for each in labels)
-        name = image_name(self.dataset, sample["img_path"])
-        return ImageRecord(name, counts, list(clock.seconds), total, diagnostics)
+        return _Measured(labels, list(clock.seconds), total, diagnostics)
+
+    def _find_failing(self, image: Tensor) -> dict[str, str]:
+        """Predict an image by each variant beside the baseline, and say why the failing ones fail.
+
+        Raises:
+            Exception: What the baseline alone raises.
+        """
+        baseline, *others = (self.variants[index] for index in self._active)
+        self._predictor([baseline], None).labels(image)
+        reasons = {named.name: self._failure_of([baseline, named], image) for named in others}
+        return {name: reason for name, reason in reasons.items() if reason is not None}
+
+    def _failure_of(self, pair: Sequence[NamedVariant], image: Tensor) -> str | None:
+        """Why the baseline and one variant cannot predict an image; None if they can."""
+        try:
+            self._predictor(pair, None).labels(image)
+        except Exception as error:
+            return _reason(error)
+        return None
+
+
+class _Measured(NamedTuple):
+    """One image by the k variants that have not failed: labels (k, H0, W0), times, and diagnostics (k, 3)."""
+
+    labels: np.ndarray
+    seconds: list[float]
+    total_seconds: float
+    diagnostics: np.ndarray | None
+
+
+def _reason(error: Exception) -> str:
+    """An exception on one line; one that is not this package's own with its type and the line that raised it."""
+    text = " ".join(str(error).split())
+    if isinstance(error, SegEarthError):
+        return text
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {text}, at {Path(last.filename).name} line {last.lineno}"
 
 
 class _TimedObserver:

@@ -103,11 +103,11 @@ def check_before_loading(config: Config, limit: int | None = None) -> CheckedSet
     check_keywords(config.test_dataloader.dataset, DATASETS, "test_dataloader.dataset")
     build_refiners(config.model.get("refiners", ()))
     vocabulary = read_vocabulary(config.model.vocabulary, config.model.get("background", 0))
-    checked = _open_dataset(config, limit)
-    check_class_count(len(vocabulary), checked.dataset.metainfo["classes"])
     checkpoint = config.model.get("checkpoint") or os.environ.get(PATH_VARIABLE)
     if checkpoint is None or is_demo(checkpoint) or not Path(checkpoint).exists():
         open_checkpoint(checkpoint)  # raises where there is none, and says where the weights come from
+    checked = _open_dataset(config, limit)
+    check_class_count(len(vocabulary), checked.dataset.metainfo["classes"])
     return checked
 
 

@@ -59,22 +59,25 @@ class ImageRecord(NamedTuple):
 
     Attributes:
         image: Name, unique in the set.
-        counts: Of each variant (K).
+        counts: Of each variant (K); None for a variant that has failed, on this image or before.
         seconds: What each variant would have taken alone (K); None if not measured.
         total_seconds: What all took together; None if not measured.
         diagnostics: (K, 3) as in `TokenDiagnostics`, NaN where undefined; None if not measured.
+        failures: Why variants have failed, by name.
     """
 
     image: str
-    counts: tuple[PixelCounts, ...]
+    counts: tuple[PixelCounts | None, ...]
     seconds: list[float | None]
     total_seconds: float | None = None
     diagnostics: NDArray[np.float64] | None = None
+    failures: Mapping[str, str] = {}
 
-    @property
-    def confusions(self) -> IntArray:
-        """Confusion matrices (K, C, C), rows are labels."""
-        return np.stack([counts.dense() for counts in self.counts])
+    def confusion(self, variant: int = 0) -> IntArray:
+        """Confusion matrix (C, C) of a variant that has not failed; rows are labels."""
+        counts = self.counts[variant]
+        assert counts is not None
+        return counts.dense()
 
 
 def image_name(dataset: BaseSegDataset, path: str) -> str:
@@ -91,7 +94,9 @@ def sum_confusions(records: Sequence[ImageRecord], num_classes: int) -> IntArray
     """Confusion matrix (C, C) of the first variant over all images."""
     total = np.zeros(num_classes**2, dtype=np.int64)
     for record in records:
-        total[record.counts[0].positions] += record.counts[0].counts
+        counts = record.counts[0]
+        assert counts is not None  # an evaluation without variants has none that fails
+        total[counts.positions] += counts.counts
     return total.reshape(num_classes, num_classes)
 
 
@@ -211,20 +216,24 @@ def _short(value: Any) -> str:
 
 
 def _to_line(record: ImageRecord, run: str) -> str:
-    counts = [[each.positions.tolist(), each.counts.tolist()] for each in record.counts]
+    counts = [each and [each.positions.tolist(), each.counts.tolist()] for each in record.counts]
     diagnostics = None
     if record.diagnostics is not None:
         diagnostics = [[None if np.isnan(x) else x for x in row] for row in record.diagnostics.tolist()]
     return json.dumps({**record._asdict(), "counts": counts, "diagnostics": diagnostics, "run": run}) + "\n"
 
 
+def _counts_from(pair: Sequence[Sequence[int]], classes: int) -> PixelCounts:
+    positions, counts = (np.array(each, dtype=np.int64) for each in pair)
+    inside = positions.size == 0 or 0 <= positions.min() <= positions.max() < classes**2
+    if positions.shape != counts.shape or not inside:
+        raise ValueError(f"expected counts of {classes} classes")
+    return PixelCounts(classes, positions, counts)
+
+
 def _from_fields(fields: dict[str, Any], classes: int) -> ImageRecord:
-    pairs = [[np.array(each, dtype=np.int64) for each in pair] for pair in fields["counts"]]
-    for places, pixels in pairs:
-        if places.shape != pixels.shape or (places.size and not 0 <= places.min() <= places.max() < classes**2):
-            raise ValueError(f"expected counts of {classes} classes")
     diagnostics = fields["diagnostics"]
     if diagnostics is not None:
         diagnostics = np.array(diagnostics, dtype=np.float64)
-    counts = tuple(PixelCounts(classes, *pair) for pair in pairs)
+    counts = tuple(pair and _counts_from(pair, classes) for pair in fields["counts"])
     return ImageRecord(**{**fields, "counts": counts, "diagnostics": diagnostics})

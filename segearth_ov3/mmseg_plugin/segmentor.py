@@ -22,7 +22,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
 from ..checkpoints import PATH_VARIABLE, load_sam3
-from ..checkpoints.load import open_checkpoint
+from ..checkpoints.load import compute_dtype, open_checkpoint
 from ..checkpoints.manage import checkpoint_hash
 from ..engine.scores import FusionSettings, Presence, labels_from_scores
 from ..errors import OptionError
@@ -31,8 +31,6 @@ from ..sam3.model import Sam3
 from ..segmenter import Segmenter
 from ..vocabulary import Vocabulary, require_several_classes
 from .preprocessor import SegEarthOV3DataPreprocessor
-
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 class Network(NamedTuple):
@@ -51,9 +49,7 @@ class Network(NamedTuple):
 
 def load_network(checkpoint: str | Path | None, device: str | None = None, dtype: str = "float32") -> Network:
     """Load a network once for several segmentors; arguments and errors are those of `SegEarthOV3Segmentor`."""
-    if dtype not in DTYPES:
-        raise OptionError(f"expected dtype {', '.join(DTYPES)}, got {dtype!r}")
-    model = load_sam3(checkpoint, device=device or get_device(), dtype=DTYPES[dtype])
+    model = load_sam3(checkpoint, device=device or get_device(), dtype=compute_dtype(dtype))
     name = Path(checkpoint or os.environ[PATH_VARIABLE]).name
     return Network(model, name, checkpoint_hash(open_checkpoint(checkpoint).path))
 

@@ -15,7 +15,7 @@ from ..errors import OptionError
 from ..locks import exclusive_lock
 
 LOCK = ".lock"
-GO_ON = "run the same command with --resume to continue"
+GO_ON = "repeat the command with --resume to continue"
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -168,3 +169,14 @@ def test_working_directory_is_not_searched(
 def test_other_dtypes_are_refused(state: dict[str, Tensor], tmp_path: Path) -> None:
     with pytest.raises(OptionError, match=r"expected dtype float32, bfloat16 or float16, got torch\.float64"):
         load_sam3(save_own(tmp_path, state), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("name", ["float32", "bfloat16", "float16"])
+def test_dtype_may_be_given_by_name(name: str) -> None:
+    assert load_sam3("demo", dtype=name).dtype == getattr(torch, name)
+
+
+@pytest.mark.parametrize("dtype", ["half", "fp16", "float64", torch.int8, None])
+def test_other_dtypes_are_refused_with_the_known_names(dtype: Any) -> None:
+    with pytest.raises(OptionError, match="expected dtype float32, bfloat16 or float16, got "):
+        load_sam3("demo", dtype=dtype)

@@ -19,9 +19,11 @@ from segearth_ov3.metrics.ablation import (
     Resampling,
     VariantResult,
     VariantRun,
+    make_ablation_report,
+)
+from segearth_ov3.metrics.ablation_tables import (
     format_interval,
     format_signed,
-    make_ablation_report,
     to_csv,
     to_latex,
     to_markdown,
@@ -37,12 +39,13 @@ AWKWARD_IN_MARKDOWN = '[λ=0.3]_& 50% #1 \\$x\\$ \\\\ ~^ \\<a>\\|"b" \\*{}, c'
 AWKWARD = '[λ=0.3]_& 50% #1 $x$ \\ ~^ <a>|"b" *{}, c'
 
 
-def make_run(name: str, hits: int, **fields) -> VariantRun:
-    """Eight images, in each of which `hits` + its number of 30 pixels of road are right, and 10 of 20 of water."""
-    confusions = np.zeros((8, 3, 3), dtype=np.int64)
+def make_run(name: str, hits: int, images: int = 24, **fields) -> VariantRun:
+    """Images in which `hits` + 0 to 7 of 30 pixels of road are right, and 10 of 20 of water."""
+    confusions = np.zeros((images, 3, 3), dtype=np.int64)
     for image, confusion in enumerate(confusions):
-        confusion[:2, :2] = [[hits + image, 30 - hits - image], [10, 10]]
-    return VariantRun(name, confusions, **({"image_seconds": [0.5] * 8} | fields))
+        right = hits + image % 8
+        confusion[:2, :2] = [[right, 30 - right], [10, 10]]
+    return VariantRun(name, confusions, **({"image_seconds": [0.5] * images} | fields))
 
 
 def make_ablation(baseline: VariantRun, *variants: VariantRun, **fields) -> AblationReport:
@@ -58,14 +61,14 @@ def report() -> AblationReport:
         make_run(
             "smooth",
             18,
-            image_seconds=[0.75, None, *[0.5] * 6],
+            image_seconds=[0.75, None, *[0.5] * 22],
             refiners=[{"type": "smoothing", "weight": 0.2, "at": "memory"}, {"type": "lowpass"}],
             settings={"prob_threshold": 0.4},
             diagnostics={"attention_kl": (1.25, 1.125), "contrast": (NAN, None)},
             sweep="smoothing",
             parameters={"weight": 0.2},
         ),
-        make_run(AWKWARD, 15, image_seconds=[None] * 8),
+        make_run(AWKWARD, 15, image_seconds=[None] * 24),
         one_pass=OnePass.of(9.0, 4.0),
         configuration={"prob_threshold": 0.5},
     )
@@ -112,12 +115,12 @@ def test_baseline_has_neither_difference_nor_overhead(report):
 
 
 def test_overhead_is_over_the_images_timed_on_both_sides(report):
-    assert report.variants[1].overhead_percent == pytest.approx(100 * (3.75 / 3.5 - 1))
+    assert report.variants[1].overhead_percent == pytest.approx(100 * (11.75 / 11.5 - 1))
 
 
 def test_image_whose_baseline_was_not_timed_does_not_count() -> None:
-    baseline = make_run("a", 15, image_seconds=[None, *[0.5] * 7])
-    variant = make_run("b", 15, image_seconds=[9.0, *[1.0] * 7])
+    baseline = make_run("a", 15, image_seconds=[None, *[0.5] * 23])
+    variant = make_run("b", 15, image_seconds=[9.0, *[1.0] * 23])
     assert make_ablation(baseline, variant).variants[1].overhead_percent == pytest.approx(100)
 
 
@@ -135,7 +138,7 @@ def test_diagnostics_that_are_not_defined_are_none(report):
 def test_images_without_labels_give_no_difference():
     runs = [VariantRun(name, np.zeros((2, 3, 3), dtype=np.int64), [None, None]) for name in ("a", "b")]
     variant = make_ablation(*runs).variants[1]
-    assert (variant.mIoU, variant.delta, variant.excludes_zero) == (None, None, False)
+    assert (variant.mIoU, variant.delta, variant.p_holm, variant.significant) == (None, None, None, False)
 
 
 def test_ratio_says_how_many_baselines_one_pass_costs(report):
@@ -143,7 +146,7 @@ def test_ratio_says_how_many_baselines_one_pass_costs(report):
 
 
 def test_report_says_what_the_numbers_depend_on(report):
-    assert (report.images, report.classes, report.configuration) == (8, CLASSES, {"prob_threshold": 0.5})
+    assert (report.images, report.classes, report.configuration) == (24, CLASSES, {"prob_threshold": 0.5})
     assert report.versions == package_versions()
 
 
@@ -175,12 +178,12 @@ def test_variant_of_other_images_is_named():
 
 @pytest.mark.parametrize("change", [{"confusions": np.zeros((7, 3, 3), dtype=np.int64)}, {"image_seconds": [1.0]}])
 def test_variant_with_another_number_of_images_is_named(change):
-    with pytest.raises(ShapeError, match=r"variant 'b': expected confusion matrices \(I, C, C\) = \(8, 3, 3\)"):
+    with pytest.raises(ShapeError, match=r"variant 'b': expected confusion matrices \(I, C, C\) = \(24, 3, 3\)"):
         make_ablation(make_run("a", 15), dataclasses.replace(make_run("b", 15), **change))
 
 
 def test_number_of_class_names_is_checked():
-    with pytest.raises(ShapeError, match=r"variant 'a'.*\(8, 2, 2\).*got \(8, 3, 3\)"):
+    with pytest.raises(ShapeError, match=r"variant 'a'.*\(24, 2, 2\).*got \(24, 3, 3\)"):
         make_ablation_report(
             make_run("a", 15), [], ["x", "y"], dataset="", config="", device="", dtype="", configuration={}
         )
@@ -210,7 +213,7 @@ def test_json_keeps_letters_readable(report):
 
 @pytest.mark.parametrize("text", ["{}", "[]", '{"schema": "segearth-ov3/results/1"}'])
 def test_file_of_another_schema_is_refused(text):
-    with pytest.raises(OptionError, match="expected an ablation file of schema 'segearth-ov3/ablation/1', got"):
+    with pytest.raises(OptionError, match="expected an ablation file of schema 'segearth-ov3/ablation/2', got"):
         AblationReport.from_json(text)
 
 
@@ -245,14 +248,14 @@ def test_differences_have_a_sign_and_two_decimals(number, text):
 
 
 def test_interval_is_written_in_brackets():
-    assert format_interval(Interval(0.42, -0.1, 0.95)) == "[−0.10, +0.95]"
+    assert format_interval(Interval(0.42, -0.1, 0.95, 0.1)) == "[−0.10, +0.95]"
 
 
 def test_markdown_has_a_row_per_variant_the_baseline_first(report):
     assert markdown_cells(to_markdown(report), "| Variant") == [
         ["Variant", "mIoU", "Δ mIoU [95 %]", "aAcc", "s / image", "Overhead %"],
         ["baseline", "39.00", "–", "57.00", "0.500", "–"],
-        ["smooth", "44.42", "**+5.42 [+5.25, +5.60]**", "63.00", "0.536", "+7.14"],
+        ["smooth", "44.42", "**+5.42 [+5.31, +5.53]**", "63.00", "0.511", "+2.17"],
         [AWKWARD_IN_MARKDOWN, "39.00", "0.00 [0.00, 0.00]", "57.00", "–", "–"],
     ]
 
@@ -286,17 +289,79 @@ def test_markdown_says_what_each_variant_is(report):
     assert line in to_markdown(report).splitlines()
 
 
-def test_loss_whose_interval_excludes_zero_is_bold_too():
+def test_significant_loss_is_bold_too():
     page = to_markdown(make_ablation(make_run("a", 18), make_run("b", 15)))
     assert markdown_cells(page, "| Variant")[2][2].startswith("**−5.42 [−")
+
+
+def test_nothing_is_bold_below_twenty_images():
+    """However clear the difference is in them."""
+    few, enough = (make_ablation(make_run("a", 15, images), make_run("b", 18, images)) for images in (19, 20))
+    assert few.variants[1].delta.excludes_zero
+    assert (few.variants[1].significant, enough.variants[1].significant) == (False, True)
+    assert "**+" not in to_markdown(few)
+    assert "No difference is bold: that takes at least 20 images." in to_markdown(few)
+    assert "textbf" not in to_latex(few)
+    assert "**+" in to_markdown(enough)
+
+
+def noisy_run(name: str, seed: int, gain: int = 0) -> VariantRun:
+    """Forty images with a random number of right pixels of road."""
+    confusions = np.zeros((40, 3, 3), dtype=np.int64)
+    rights = np.random.default_rng(seed).integers(5, 25, 40) + gain
+    confusions[:, 0, 0], confusions[:, 0, 1] = rights, 30 - rights
+    confusions[:, 1, 1] = 20
+    return VariantRun(name, confusions, [None] * 40)
+
+
+def test_difference_of_one_row_among_many_is_corrected_for_their_number():
+    """A row of p 0.01 to 0.05 is bold alone and not among twenty."""
+    variants = [noisy_run(f"v{seed}", seed) for seed in range(1, 21)]
+    table = make_ablation(noisy_run("a", 108), *variants)
+    by_chance = [entry for entry in table.variants[1:] if entry.delta.p <= 0.05]
+    assert by_chance  # what the test is about occurs
+    for entry in by_chance:
+        (variant,) = (run for run in variants if run.name == entry.name)
+        assert make_ablation(noisy_run("a", 108), variant).variants[1].significant
+        assert (entry.p_holm > entry.delta.p, entry.significant) == (True, False)
+    assert "is significant after Holm's correction for 20 rows" in to_markdown(table)
+
+
+def test_too_few_draws_for_the_number_of_rows_are_reported():
+    rows = [make_run(f"v{number}", 15 + number % 3) for number in range(3)]
+    page = to_markdown(make_ablation(make_run("a", 15), *rows, resampling=Resampling(samples=50)))
+    assert "No difference can be bold: with 3 rows and 50 draws, Holm's correction gives p of 0.059 or more" in page
+
+
+def test_single_row_has_its_own_sentence(report):
+    page = to_markdown(make_ablation(make_run("a", 15), make_run("b", 18)))
+    assert "Bold: the interval excludes 0, which happens by chance in about 5 % of such comparisons or fewer." in page
+
+
+def test_failed_variant_has_an_empty_row_and_its_reason_below():
+    failed = VariantRun("broken", None, [], failure="did not converge (on a.png)")
+    report = make_ablation(make_run("a", 15), failed, make_run("b", 18))
+    entry = report.variants[1]
+    assert (entry.mIoU, entry.delta, entry.per_class_IoU, entry.significant) == (None, None, (None,) * 3, False)
+    assert report.variants[2].p_holm == pytest.approx(2 * report.variants[2].delta.p)  # it was tried, so it counts
+    page = to_markdown(report)
+    assert markdown_cells(page, "| Variant")[2] == ["broken", "–", "–", "–", "–", "–"]
+    assert "broken failed: did not converge (on a.png)." in page
+    assert list(csv.DictReader(io.StringIO(to_csv(report))))[1]["failure"] == "did not converge (on a.png)"
+    assert AblationReport.from_json(report.to_json()) == report
+
+
+def test_baseline_that_failed_is_refused():
+    with pytest.raises(OptionError, match="expected a baseline with counts, got one that failed: no memory"):
+        make_ablation(VariantRun("a", None, [], failure="no memory"))
 
 
 @pytest.mark.parametrize("render", [to_markdown, to_latex])
 @pytest.mark.parametrize(
     "words",
     [
-        "over 8 images (2000 draws, seed 0)",
-        "Bold: the interval excludes 0.",
+        "studentised bootstrap over 24 images (5000 draws, seed 0)",
+        "Bold: the difference is significant after Holm's correction for 2 rows; if no row had any effect",
         "All 3 rows took 9.0 s in one pass, 2.25 times the 4.0 s of the first row alone.",
         "toy.py; cpu (x86",
     ],
@@ -330,11 +395,14 @@ def test_csv_has_a_line_per_variant_and_empty_cells_where_nothing_is_defined(rep
         "mIoU": "44.42",
         "aAcc": "63.00",
         "delta": "5.42",
-        "delta_low": "5.25",
-        "delta_high": "5.60",
-        "excludes_zero": "yes",
-        "seconds_per_image": "0.536",
-        "overhead_percent": "7.14",
+        "delta_low": "5.31",
+        "delta_high": "5.53",
+        "p": "0.0002",
+        "p_holm": "0.0003999",
+        "significant": "yes",
+        "failure": "",
+        "seconds_per_image": "0.511",
+        "overhead_percent": "2.17",
         "IoU road": "53.75",
         "IoU water": "35.09",
         "IoU forêt": "",
@@ -347,12 +415,13 @@ def test_csv_has_a_line_per_variant_and_empty_cells_where_nothing_is_defined(rep
 
 def test_csv_leaves_the_comparison_of_the_baseline_empty(report):
     baseline = next(csv.DictReader(io.StringIO(to_csv(report))))
-    names = ("delta", "delta_low", "delta_high", "excludes_zero", "overhead_percent")
-    assert [baseline[name] for name in names] == [""] * 5
+    names = ("delta", "delta_low", "delta_high", "p", "p_holm", "significant", "overhead_percent")
+    assert [baseline[name] for name in names] == [""] * 7
 
 
-def test_csv_says_no_where_the_interval_includes_zero(report):
-    assert list(csv.DictReader(io.StringIO(to_csv(report))))[2]["excludes_zero"] == "no"
+def test_csv_says_no_where_nothing_differs(report):
+    row = list(csv.DictReader(io.StringIO(to_csv(report))))[2]
+    assert (row["significant"], row["p"], row["p_holm"]) == ("no", "1", "1")
 
 
 # LaTeX
@@ -367,7 +436,7 @@ def latex_rows(text: str) -> list[list[str]]:
 def test_latex_has_a_row_per_variant_the_baseline_first(report):
     assert [[cell.strip() for cell in row] for row in latex_rows(to_latex(report))][1:3] == [
         ["baseline", "39.00", "–", "–", "57.00", "0.500", "–"],
-        ["smooth", "44.42", r"\textbf{+5.42}", r"\textbf{{[}+5.25, +5.60{]}}", "63.00", "0.536", "+7.14"],
+        ["smooth", "44.42", r"\textbf{+5.42}", r"\textbf{{[}+5.31, +5.53{]}}", "63.00", "0.511", "+2.17"],
     ]
 
 

@@ -37,6 +37,7 @@ def make_variant(
         diagnostics=(),
         sweep=sweep,
         parameters=dict(parameters or {}),
+        significant=delta is not None and delta.excludes_zero,
     )
 
 
@@ -60,16 +61,16 @@ def make_report(*variants: VariantResult) -> AblationReport:
 
 def make_sweep(deltas: Mapping[tuple[Any, Any], float], name: str = "smoothing") -> AblationReport:
     """A report with a variant for each (weight, size); intervals reach 0.5 to both sides."""
-    points = {point: Interval(delta, delta - 0.5, delta + 0.5) for point, delta in deltas.items()}
+    points = {point: Interval(delta, delta - 0.5, delta + 0.5, 0.5) for point, delta in deltas.items()}
     return make_report(
         *(make_variant(f"{w} {k}", each, name, {"weight": w, "size": k}) for (w, k), each in points.items())
     )
 
 
 VARIANTS = (
-    make_variant("gain", Interval(0.42, 0.1, 0.95)),
-    make_variant("loss", Interval(-0.3, -0.5, -0.1)),
-    make_variant("perhaps", Interval(0.2, -0.1, 0.5)),
+    make_variant("gain", Interval(0.42, 0.1, 0.95, 0.5)),
+    make_variant("loss", Interval(-0.3, -0.5, -0.1, 0.5)),
+    make_variant("perhaps", Interval(0.2, -0.1, 0.5, 0.5)),
     make_variant("undefined", None),
 )
 
@@ -87,7 +88,7 @@ def texts_of(axes) -> list[str]:
 # bars
 
 
-def test_bars_show_size_sign_and_whether_the_interval_includes_zero():
+def test_bars_show_size_sign_and_whether_they_are_significant():
     (axes,) = draw_deltas(make_report(*VARIANTS)).axes
     assert bars_of(axes) == [(0.42, BLUE, False), (-0.3, ORANGE, False), (0.2, BLUE, True)]
 
@@ -110,7 +111,7 @@ def test_numbers_stand_beside_the_bars():
     assert texts_of(axes)[:4] == ["+0.42", "[+0.10, +0.95]", "−0.30", "[−0.50, −0.10]"]
 
 
-def test_numbers_are_bold_where_the_interval_excludes_zero():
+def test_numbers_are_bold_where_significant():
     (axes,) = draw_deltas(make_report(*VARIANTS)).axes
     assert [text.get_weight() for text in axes.texts[::2]] == ["bold", "bold", "normal", "normal"]
 
@@ -121,7 +122,7 @@ def test_variant_without_difference_has_a_dash():
 
 
 def test_interval_beside_its_difference_can_be_drawn():
-    (axes,) = draw_deltas(make_report(make_variant("skewed", Interval(0.5, 0.6, 0.9)))).axes
+    (axes,) = draw_deltas(make_report(make_variant("skewed", Interval(0.5, 0.6, 0.9, 0.5)))).axes
     assert tuple(axes.lines[0].get_xdata()) == (0.6, 0.9)
 
 
@@ -137,14 +138,14 @@ def test_figure_grows_with_the_number_of_variants():
 
 def test_long_names_are_broken_into_lines():
     name = "smoothing(weight=0.2, kernel_size=5, at=memory) → lowpass(radius=12, alpha=0.2, at=trunk)"
-    (axes,) = draw_deltas(make_report(make_variant(name, Interval(1.0, 0.5, 1.5)))).axes
+    (axes,) = draw_deltas(make_report(make_variant(name, Interval(1.0, 0.5, 1.5, 0.5)))).axes
     lines = axes.get_yticklabels()[0].get_text().split("\n")
     assert " ".join(lines) == name
     assert max(map(len, lines)) <= 52
 
 
 def test_endless_names_are_cut():
-    (axes,) = draw_deltas(make_report(make_variant("x" * 1000, Interval(1.0, 0.5, 1.5)))).axes
+    (axes,) = draw_deltas(make_report(make_variant("x" * 1000, Interval(1.0, 0.5, 1.5, 0.5)))).axes
     label = axes.get_yticklabels()[0].get_text()
     assert label.count("\n") == 2
     assert label.endswith("x…")
@@ -152,7 +153,7 @@ def test_endless_names_are_cut():
 
 def test_everything_drawn_lies_within_the_picture():
     names = ["a" * 52, "smoothing " * 12, "b"]
-    figure = draw_deltas(make_report(*(make_variant(name, Interval(-99.0, -100.0, -9.0)) for name in names)))
+    figure = draw_deltas(make_report(*(make_variant(name, Interval(-99.0, -100.0, -9.0, 0.5)) for name in names)))
     figure.canvas.draw()
     box, page = figure.get_tightbbox(), figure.bbox_inches
     assert box.x0 >= 0
@@ -163,7 +164,7 @@ def test_everything_drawn_lies_within_the_picture():
 
 @pytest.mark.parametrize("delta", [0.0, 1e-9, 80.0])
 def test_extreme_differences_are_drawn_without_a_warning(delta, tmp_path):
-    write_plots(make_report(make_variant("a", Interval(delta, delta, delta))), tmp_path)
+    write_plots(make_report(make_variant("a", Interval(delta, delta, delta, 0.5))), tmp_path)
     assert (tmp_path / "deltas.png").stat().st_size > 0
 
 
@@ -179,7 +180,7 @@ def test_sweep_is_found_as_a_table():
     (grid,) = sweep_grids(make_sweep({(0.1, 3): 0.2, (0.1, 5): 0.8, (0.2, 3): -0.7, (0.2, 5): 0.0}))
     assert grid[:5] == ("smoothing", "weight", (0.1, 0.2), "size", (3, 5))
     assert grid.deltas.tolist() == [[0.2, 0.8], [-0.7, 0.0]]
-    assert grid.excludes_zero.tolist() == [[False, True], [True, False]]
+    assert grid.significant.tolist() == [[False, True], [True, False]]
 
 
 def test_missing_point_of_a_sweep_is_nan():
@@ -193,7 +194,7 @@ def test_values_of_a_sweep_may_be_of_any_kind(value):
     assert grid.row_values == ("x", "y")
     report = make_report(
         *(
-            make_variant(str(i), Interval(1.0 * i, i - 1, i + 1), "s", {"a": a, "b": b})
+            make_variant(str(i), Interval(1.0 * i, i - 1, i + 1, 0.5), "s", {"a": a, "b": b})
             for i, (a, b) in enumerate([(value, 5), ("other", 5), (value, 7)])
         )
     )
@@ -202,7 +203,7 @@ def test_values_of_a_sweep_may_be_of_any_kind(value):
 
 def test_parameter_that_does_not_vary_is_left_out():
     points = [{"weight": w, "at": "memory", "size": k} for w in (1, 2) for k in (3, 5)]
-    report = make_report(*(make_variant(str(p), Interval(0.0, 0.0, 0.0), "s", p) for p in points))
+    report = make_report(*(make_variant(str(p), Interval(0.0, 0.0, 0.0, 0.5), "s", p) for p in points))
     (grid,) = sweep_grids(report)
     assert (grid.row_name, grid.column_name) == ("weight", "size")
 
@@ -210,7 +211,7 @@ def test_parameter_that_does_not_vary_is_left_out():
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_sweep_over_another_number_of_parameters_has_no_table(count):
     points = [{f"p{axis}": value for axis in range(count)} for value in (1, 2)]
-    report = make_report(*(make_variant(str(p), Interval(0.0, 0.0, 0.0), "s", p) for p in points))
+    report = make_report(*(make_variant(str(p), Interval(0.0, 0.0, 0.0, 0.5), "s", p) for p in points))
     assert sweep_grids(report) == []
 
 
@@ -234,7 +235,7 @@ def test_cells_have_their_values(sweep_axes):
     assert texts_of(sweep_axes) == ["+0.20", "+0.80", "−2.00", "−0.70", "0.00", "–"]
 
 
-def test_cells_are_bold_where_the_interval_excludes_zero(sweep_axes):
+def test_cells_are_bold_where_significant(sweep_axes):
     weights = [text.get_weight() for text in sweep_axes.texts]
     assert weights == ["normal", "bold", "bold", "bold", "normal", "normal"]
 
@@ -277,7 +278,9 @@ def test_files_are_pngs_of_the_bars_and_of_each_sweep(tmp_path):
 
 @pytest.mark.parametrize("name", ["a$b$_c^{", "$", r"\frac", "_hidden", "λ=0.3 → ×", " "])
 def test_names_are_not_read_as_mathematics(name):
-    report = make_report(*(make_variant(name, Interval(1.0, 0.0, 2.0), name, {"$a$": i, name: i}) for i in range(2)))
+    report = make_report(
+        *(make_variant(name, Interval(1.0, 0.0, 2.0, 0.5), name, {"$a$": i, name: i}) for i in range(2))
+    )
     (grid,) = sweep_grids(report)
     for figure in (draw_deltas(report), draw_sweep(grid, name)):
         figure.set_dpi(20)

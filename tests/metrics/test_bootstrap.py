@@ -1,13 +1,15 @@
-"""The paired bootstrap against a slow loop over the same draws, against scipy, and against cases worked by hand."""
+"""The paired bootstrap against a slow loop over the same draws with numerical derivatives, and cases worked by hand."""
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
-import scipy.stats
 
 from segearth_ov3.errors import OptionError, ShapeError
-from segearth_ov3.metrics.bootstrap import Interval, paired_bootstrap
+from segearth_ov3.metrics import bootstrap
+from segearth_ov3.metrics.bootstrap import Interval, holm, paired_bootstrap
 from segearth_ov3.metrics.confusion import compute_scores
 
 CLASSES = 5
@@ -34,29 +36,40 @@ def numbers_of(interval: Interval) -> tuple[float, float, float]:
     return interval.delta, interval.low, interval.high
 
 
-@pytest.mark.parametrize(("images", "samples"), [(12, 300), (700, 1600)])  # the second takes two blocks
+def error_of(baseline: np.ndarray, variant: np.ndarray, drawn: np.ndarray) -> float:
+    """Standard error of the difference by numerical derivatives: what one image more of each kind would change."""
+    step, images = 1e-4, len(drawn)
+    sums = [side[drawn].sum(axis=0).astype(np.float64) for side in (baseline, variant)]
+
+    def delta(more: np.ndarray, other: np.ndarray) -> float:
+        before, after = (100 * compute_scores(each).miou for each in (sums[0] + more, sums[1] + other))
+        return after - before
+
+    nothing = np.zeros_like(sums[0])
+    changes = [(delta(step * baseline[i], step * variant[i]) - delta(nothing, nothing)) / step for i in drawn]
+    return float(np.sqrt(images) * np.std(changes, ddof=1))
+
+
+@pytest.mark.parametrize(("images", "samples"), [(12, 60), (40, 30)])
 def test_interval_agrees_with_a_loop_over_the_same_draws(images, samples):
     baseline, variant = make_sides(images)
+    everything = np.arange(images)
+    delta, error = delta_of(baseline, variant, everything), error_of(baseline, variant, everything)
     draws = np.random.default_rng(7).integers(0, images, size=(samples, images))
-    deltas = [delta_of(baseline, variant, drawn) for drawn in draws]
-    expected = np.quantile(deltas, [0.05, 0.95])
+    sizes = np.sort(
+        [abs(delta_of(baseline, variant, drawn) - delta) / error_of(baseline, variant, drawn) for drawn in draws]
+    )
+    reach = error * sizes[math.ceil(0.9 * (samples + 1)) - 1]
     interval = paired_bootstrap(baseline, variant, samples=samples, seed=7, level=0.9)
-    assert (interval.low, interval.high) == pytest.approx(tuple(expected), abs=1e-10)
+    assert numbers_of(interval) == pytest.approx((delta, delta - reach, delta + reach), rel=1e-4)
+    assert interval.p == pytest.approx((1 + (sizes >= abs(delta) / error).sum()) / (1 + samples))
 
 
-def test_interval_agrees_with_scipy_given_the_same_seed():
-    baseline, variant = make_sides(40)
-    expected = scipy.stats.bootstrap(
-        (np.arange(40),),
-        lambda drawn: delta_of(baseline, variant, drawn),
-        vectorized=False,
-        n_resamples=2000,
-        paired=True,
-        method="percentile",
-        random_state=np.random.default_rng(5),
-    ).confidence_interval
-    interval = paired_bootstrap(baseline, variant, seed=5)
-    assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high), abs=1e-10)
+def test_draws_in_several_blocks_are_those_of_one_generator():
+    images, samples = 700, 1600  # two blocks
+    blocks = np.concatenate(list(bootstrap._resamples(images, samples, seed=3)))
+    draws = np.random.default_rng(3).integers(0, images, size=(samples, images))
+    assert np.array_equal(blocks, [np.bincount(drawn, minlength=images) for drawn in draws])
 
 
 def test_delta_is_that_of_the_summed_matrices():
@@ -66,7 +79,7 @@ def test_delta_is_that_of_the_summed_matrices():
 
 def test_equal_sides_differ_by_exactly_zero():
     baseline, _ = make_sides(9)
-    assert paired_bootstrap(baseline, baseline.copy()) == Interval(0.0, 0.0, 0.0)
+    assert paired_bootstrap(baseline, baseline.copy()) == Interval(0.0, 0.0, 0.0, 1.0)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -85,9 +98,11 @@ def test_common_difficulty_of_the_images_does_not_widen_the_interval():
     assert numbers_of(interval) == pytest.approx((0.5, 0.5, 0.5))  # of two classes, the second has IoU 0
 
 
-def test_one_image_gives_an_interval_without_width():
-    interval = paired_bootstrap(*make_sides(1))
-    assert interval.low == interval.delta == interval.high != 0
+@pytest.mark.parametrize("images", [1, 2])
+def test_one_or_two_images_say_nothing_about_others(images):
+    interval = paired_bootstrap(*make_sides(images))
+    assert (interval.low, interval.high) == (-100, 100)
+    assert interval.p > 0.05
 
 
 def test_class_counts_only_in_draws_that_have_it():
@@ -95,14 +110,18 @@ def test_class_counts_only_in_draws_that_have_it():
     baseline[0, 0, 0] = variant[0, 0, 0] = 10  # image 0 has class 0 only, and both sides are right
     baseline[1, 1] = (0, 10)
     variant[1, 1] = (10, 0)  # image 1 has class 1 only, and the variant takes it for class 0
-    # draws 00, 01 and 11: 100 − 100, mean(10/20, 0) − 100, mean(0, 0) − 100
-    assert numbers_of(paired_bootstrap(baseline, variant, level=0.9)) == pytest.approx((-75, -100, 0))
+    counted = bootstrap._hits_and_unions(baseline), bootstrap._hits_and_unions(variant)
+    draws = np.array([[2.0, 0.0], [1.0, 1.0], [0.0, 2.0]])
+    # 100 − 100, mean(10/20, 0) − 100, mean(0, 0) − 100
+    assert bootstrap._deltas_and_errors(draws, *counted)[0] == pytest.approx([0, -75, -100])
 
 
 def test_draws_without_a_labelled_pixel_are_left_out():
-    baseline, variant = (np.concatenate([side, np.zeros_like(side)]) for side in make_sides(1))
-    interval = paired_bootstrap(baseline, variant)
-    assert interval.low == interval.delta == interval.high
+    """Draws of empty images only have no mIoU; the others decide."""
+    baseline, variant = (np.concatenate([side, np.zeros_like(side[:6])]) for side in make_sides(6))
+    interval = paired_bootstrap(baseline, variant, samples=400)
+    assert np.isfinite(numbers_of(interval)).all()
+    assert interval.delta == pytest.approx(delta_of(baseline, variant, np.arange(6)))
 
 
 def test_images_without_any_label_give_nan():
@@ -138,7 +157,42 @@ def test_inputs_are_not_changed():
     [(0.1, 0.2, True), (-0.2, -0.1, True), (-0.1, 0.1, False), (0.0, 0.1, False), (float("nan"), float("nan"), False)],
 )
 def test_interval_excludes_zero_where_it_lies_on_one_side(low, high, excludes):
-    assert Interval(0.0, low, high).excludes_zero is excludes
+    assert Interval(0.0, low, high, 0.5).excludes_zero is excludes
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_interval_excludes_zero_exactly_where_p_is_small(seed):
+    baseline, variant = make_sides(25, seed)
+    interval = paired_bootstrap(baseline, variant, samples=199)
+    assert interval.excludes_zero == (interval.p <= 0.05)
+
+
+def test_difference_between_the_sides_is_found():
+    baseline, _ = make_sides(30)
+    better = baseline.copy()
+    better[:, 0, 0] += better[:, 0, 1] // 2
+    better[:, 0, 1] -= better[:, 0, 1] // 2
+    interval = paired_bootstrap(baseline, better, samples=999)
+    assert interval.low > 0
+    assert interval.p == 1 / 1000
+
+
+@pytest.mark.parametrize(
+    ("p_values", "rows", "expected"),
+    [
+        ([0.01, 0.04, 0.03], None, [0.03, 0.06, 0.06]),
+        ([0.5, 0.6], None, [1.0, 1.0]),
+        ([0.01, 0.04], 10, [0.1, 0.36]),
+        ([], None, []),
+    ],
+)
+def test_holms_correction_by_hand(p_values, rows, expected):
+    assert holm(p_values, rows) == pytest.approx(expected)
+
+
+def test_holms_correction_of_equal_values_is_bonferronis():
+    """Where all values are equal, Holm's and Bonferroni's corrections are the same."""
+    assert holm([0.004] * 7) == pytest.approx([0.028] * 7)
 
 
 @pytest.mark.parametrize("shape", [(3, 2, 3), (2, 2), (0, 2, 2)])

@@ -246,7 +246,7 @@ def test_run_of_a_variant_has_its_share_of_every_record():
     runs = to_runs(named("first", "second"), records)
     for index, run in enumerate(runs):
         assert run.name == ("first", "second")[index]
-        np.testing.assert_array_equal(run.confusions, [each.confusions[index] for each in records])
+        np.testing.assert_array_equal(run.confusions, [each.confusion(index) for each in records])
         assert list(run.image_seconds) == [each.seconds[index] for each in records]
         assert (run.settings, run.sweep, run.parameters) == ({"a": index}, "sweep", {"b": index})
         assert [refiner["type"] for refiner in run.refiners] == ["smoothing"] * index
@@ -275,6 +275,15 @@ def test_diagnostics_leave_out_images_where_they_are_undefined():
 def test_without_diagnostics_there_are_none():
     runs = to_runs(named("first", "second"), [record(diagnostics=None)])
     assert [run.diagnostics for run in runs] == [{}, {}]
+
+
+def test_variant_that_failed_in_any_record_has_no_run():
+    whole = record("a", 0)
+    broken = record("b", 1)
+    broken = broken._replace(counts=(broken.counts[0], None), failures={"second": "did not converge (on b)"})
+    first, second = to_runs(named("first", "second"), [whole, broken])
+    assert (second.confusions, second.failure) == (None, "did not converge (on b)")
+    assert (len(first.confusions), first.failure) == (2, None)
 
 
 def test_run_without_images_is_told():

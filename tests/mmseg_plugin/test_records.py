@@ -25,9 +25,13 @@ SUBJECT = {"variants": [{"name": "a", "parameters": {"weight": 0.1}}], "diagnost
 
 
 def assert_equal(one: ImageRecord, other: ImageRecord) -> None:
-    np.testing.assert_array_equal(one.confusions, other.confusions)
+    assert [each is None for each in one.counts] == [each is None for each in other.counts]
+    for index, each in enumerate(one.counts):
+        if each is not None:
+            np.testing.assert_array_equal(one.confusion(index), other.confusion(index))
+            assert one.confusion(index).dtype == other.confusion(index).dtype
+    assert one.failures == other.failures
     np.testing.assert_array_equal(one.diagnostics, other.diagnostics)
-    assert one.confusions.dtype == other.confusions.dtype
     assert (one.image, one.seconds, one.total_seconds) == (other.image, other.seconds, other.total_seconds)
 
 
@@ -38,10 +42,19 @@ def assert_equal(one: ImageRecord, other: ImageRecord) -> None:
         record("Tile 1/images/ä.png", 1),
         record(diagnostics=None),
         record(seconds=[None, None], total_seconds=None),
+        record(failures={"b": "did not converge"})._replace(counts=(record().counts[0], None)),
         record(confusions=np.zeros((2, 3, 3), dtype=np.int64)),
         record(confusions=np.full((2, 3, 3), 2**40)),
     ],
-    ids=["plain", "name with a folder", "no diagnostics", "no time", "ignored altogether", "large counts"],
+    ids=[
+        "plain",
+        "name with a folder",
+        "no diagnostics",
+        "no time",
+        "failed variant",
+        "ignored altogether",
+        "large counts",
+    ],
 )
 def test_record_comes_back_as_it_was(tmp_path, each):
     RecordFile(tmp_path / "records", SUBJECT, 3).add(each)
@@ -207,4 +220,4 @@ def test_counts_keep_every_entry_of_a_matrix():
 
 def test_confusion_matrices_of_all_images_are_added():
     records = [record("a", 0), record("b", 1)]
-    assert np.array_equal(sum_confusions(records, 3), records[0].confusions[0] + records[1].confusions[0])
+    assert np.array_equal(sum_confusions(records, 3), records[0].confusion() + records[1].confusion())

@@ -185,7 +185,7 @@ def test_device_defaults_to_the_cpu_where_there_is_no_accelerator(recorded):
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [
-        ("dtype", "float64", "expected dtype float32, bfloat16, float16, got 'float64'"),
+        ("dtype", "float64", "expected dtype float32, bfloat16 or float16, got float64"),
         ("prob_threshold", "half", "expected prob_threshold as a number, got 'half'"),
         ("confidence_threshold", True, "expected confidence_threshold as a number, got True"),
         ("presence", "no", "expected presence as one of full, gate_only, off, got 'no'"),

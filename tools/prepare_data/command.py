@@ -11,9 +11,10 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from arguments import run_tool
 
 from segearth_ov3.datasets import SPECS, DatasetSpec
-from segearth_ov3.errors import DatasetError, OptionError, SegEarthError
+from segearth_ov3.errors import DatasetError, OptionError
 from segearth_ov3.registry import lookup
 
 from .change import CHANGE
@@ -29,6 +30,8 @@ from .whole import WHOLE
 RECIPES: dict[str, Recipe] = {**WHOLE, **CROPPED, **EXTRACTION, **GENERAL, **CHANGE}
 
 _SHARES_NAMED = 20
+RESUME = "repeat the command to continue"
+MEMORY = "use fewer --workers"
 
 EXAMPLES = """examples:
   python tools/prepare_data/prepare.py potsdam --layout
@@ -69,16 +72,11 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    args = parse_arguments(arguments)
-    try:
-        run(args)
-    except (SegEarthError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("Interrupted; the same command goes on where it stopped.", file=sys.stderr)
-        return 130
-    return 0
+    def work() -> int:
+        run(parse_arguments(arguments))
+        return 0
+
+    return run_tool(work, RESUME, MEMORY)
 
 
 def run(args: argparse.Namespace) -> None:
