@@ -5,7 +5,7 @@
     2  checkpoints   refiners/   datasets/
     3  engine/
     4  segmenter
-    5  geo/scene, geo/polygonize
+    5  geo/scene, geo/scene_outputs, geo/polygonize
     6  cli/   mmseg_plugin/   the package's own __init__ and __main__
 
 Imports inside functions and under TYPE_CHECKING count as well.
@@ -45,6 +45,7 @@ LAYERS = {
     "engine": 3,
     "segmenter": 4,
     "geo.scene": 5,
+    "geo.scene_outputs": 5,
     "geo.polygonize": 5,
     "cli": 6,
     "mmseg_plugin": 6,

@@ -61,7 +61,7 @@ def demo(out: str, size: int, seed: int, device: str, overwrite: Overwrite, quie
     from ..segmenter import Segmenter
     from ..vocabulary import Vocabulary
     from .options import ModelOptions
-    from .segment import format_report, progress_bar
+    from .running import format_report, window_progress
 
     for path in (source, truth):  # all, before the first is written
         check_destination(path, (), overwrite="force" if overwrite and is_generated_scene(path) else overwrite)
@@ -73,7 +73,7 @@ def demo(out: str, size: int, seed: int, device: str, overwrite: Overwrite, quie
     options = ModelOptions(DEMO_NAME, resolve_device(device), "float32")
     vocabulary = Vocabulary.from_lines(SCENE_CLASSES, background=None)
     segmenter = Segmenter(options.load(), vocabulary, confidence_threshold=SPECS["demo"].settings.confidence_threshold)
-    with progress_bar("segmenting", quiet=quiet) as progress:
+    with window_progress("segmenting", quiet=quiet) as progress:
         report = segment_scene(
             source,
             target,

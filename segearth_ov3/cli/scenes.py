@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 import glob
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import RasterError
+from ..geo.names import is_gdal_name, local_path, shown_name
 
 if TYPE_CHECKING:
     from ..geo.options import Outputs, PathLike
@@ -65,16 +68,15 @@ def expand_sources(given: Sequence[str]) -> list[str]:
     """
     found: list[str] = []
     for item in given:
-        path = Path(item)
-        if path.is_dir():
-            scenes = sorted(str(file) for file in path.iterdir() if _is_raster(file))
-            problem = f"the folder {item} has no rasters ({', '.join(RASTER_SUFFIXES)})"
-        elif path.suffix.lower() == ".txt":
-            scenes, problem = _listed(path), f"the list {item} names no scenes"
-        elif glob.has_magic(item) and not path.exists():
+        scenes, problem = [item], ""
+        if is_gdal_name(item):  # its ? and [ are no pattern
+            pass
+        elif os.path.isdir(item):
+            scenes, problem = _rasters_in(item), f"the folder {item} has no rasters ({', '.join(RASTER_SUFFIXES)})"
+        elif Path(item).suffix.lower() == ".txt":
+            scenes, problem = _listed(Path(item)), f"the list {item} names no scenes"
+        elif glob.has_magic(item) and not os.path.exists(item):
             scenes, problem = sorted(glob.glob(item, recursive=True)), f"no file fits {item}"
-        else:
-            scenes, problem = [item], ""
         if not scenes:
             raise RasterError(problem)
         found += scenes
@@ -89,7 +91,8 @@ def plan_tasks(
     Args:
         sources: The scenes.
         folder: Folder for all results.
-        name: Name of a class map with "{stem}" (file name without ending) and "{parent}" (its folder's name).
+        name: Name of a class map with "{stem}" (file name without ending) and "{parent}" (its folder's name); of a URL,
+            without what follows its "?".
         outputs: What else is written; its paths are names of the same kind.
         shard: Number of the part to do, from 1, and of all parts.
 
@@ -109,12 +112,12 @@ def plan_tasks(
         for path in (dst, *besides.values()):
             if owners.setdefault(path, src) != src:
                 raise RasterError(
-                    f"{owners[path]} and {src} would both be written to {path}; use names with "
+                    f"{shown_name(owners[path])} and {shown_name(src)} would both be written to {path}; use names with "
                     f"{{parent}} or {{stem}}, for example --name '{{parent}}_{{stem}}.tif'"
                 )
         tasks.append(SceneTask(src, dst, dataclasses.replace(outputs, **besides)))
-    results = {Path(path).resolve(): src for path, src in owners.items()}
-    tasks = [task for task in tasks if results.get(Path(task.src).resolve(), task.src) == task.src]
+    results = {os.path.realpath(path): src for path, src in owners.items()}
+    tasks = [task for task in tasks if results.get(os.path.realpath(task.src), task.src) == task.src]
     return tasks[shard[0] - 1 :: shard[1]]
 
 
@@ -124,17 +127,14 @@ def _named_outputs(outputs: Outputs) -> dict[str, PathLike]:
     return {name: path for name, path in names.items() if path is not None}
 
 
-def make_folders(tasks: Sequence[SceneTask], table: Path) -> None:
-    """Make the folders of all results.
+def make_folders(task: SceneTask) -> None:
+    """Make the folders of the results of a scene.
 
     Raises:
         RasterError: One cannot be made.
     """
-    files = [table]
-    for task in tasks:
-        files += [Path(path) for path in (task.dst, *_named_outputs(task.outputs).values())]
-    for folder in dict.fromkeys(file.parent for file in files):
-        make_folder(folder)
+    for path in (task.dst, *_named_outputs(task.outputs).values()):
+        make_folder(Path(path).parent)
 
 
 def make_folder(folder: Path) -> None:
@@ -151,20 +151,34 @@ def make_folder(folder: Path) -> None:
 
 def _filled(pattern: str, src: str) -> str:
     """A name for the results of a scene."""
-    source = Path(src)
+    source = Path(shown_name(local_path(src)))
+    parent = source.parent.name if is_gdal_name(src) else os.path.basename(os.path.dirname(os.path.realpath(src)))
     try:
-        return pattern.format(stem=source.stem, parent=source.resolve().parent.name)
+        return pattern.format(stem=source.stem, parent=parent)
     except (LookupError, ValueError, AttributeError) as error:
         raise RasterError(f"expected a name with {{stem}} or {{parent}}, got {pattern!r}") from error
 
 
+def _rasters_in(folder: str) -> list[str]:
+    """The rasters directly in a folder, by their names."""
+    try:
+        files = sorted(Path(folder).iterdir())
+    except OSError as error:
+        raise RasterError(f"cannot read the folder {folder}: {error.strerror}") from error
+    return [str(file) for file in files if _is_raster(file)]
+
+
 def _is_raster(file: Path) -> bool:
-    return file.suffix.lower() in RASTER_SUFFIXES and not file.name.startswith(".") and file.is_file()
+    return file.suffix.lower() in RASTER_SUFFIXES and not file.name.startswith(".") and os.path.isfile(file)
 
 
 def _listed(path: Path) -> list[str]:
+    """The scenes that a list names; names that are not UTF-8 are kept as they are."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise RasterError(f"cannot read the list {path}: {getattr(error, 'strerror', None) or 'not UTF-8'}") from error
+        text = os.fsdecode(path.read_bytes().removeprefix(codecs.BOM_UTF8))
+    except OSError as error:
+        raise RasterError(f"cannot read the list {path}: {error.strerror}") from error
+    if "\0" in text:
+        raise RasterError(f"cannot read the list {path}: expected UTF-8 text with a scene per line")
+    lines = re.split(r"\r\n|\r|\n", text)
     return [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]

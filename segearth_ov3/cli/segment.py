@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import CheckpointError, SegEarthError, VocabularyWarning
+from ..errors import VocabularyWarning
+from ..messages import say
 from ..vocabulary import Vocabulary, require_several_classes
+from .batch import run_many
 from .options import (
     ModelOptions,
     ScoreOptions,
@@ -24,18 +24,15 @@ from .options import (
     score_options,
     vocabulary_options,
 )
+from .running import SceneRunner, format_plan, format_report
 from .scene_options import output_options, reading_options, window_options
-from .scenes import DEFAULT_NAME, SceneTask, ShardType, expand_sources, make_folders, plan_tasks
-from .table import format_table
+from .scenes import DEFAULT_NAME, SceneTask, ShardType, expand_sources, plan_tasks
 
 if TYPE_CHECKING:
     from ..geo.options import Outputs, Predictor, WindowOptions
     from ..geo.ownership import Overwrite
     from ..geo.reader import ReadOptions
-    from ..geo.scene import SceneReport
     from ..refiners import Refiner
-
-SegmentTask = Callable[[SceneTask, str], "SceneReport"]
 
 
 @click.command()
@@ -59,9 +56,14 @@ SegmentTask = Callable[[SceneTask, str], "SceneReport"]
     help="With --out-dir: names of the maps, from {stem} and {parent} of the scene.",
 )
 @click.option("--shard", type=ShardType(), default="1/1", help="With --out-dir: do part I of N, from 1/N to N/N.")
-@click.option("--summary", metavar="FILE", help="With --out-dir: table of all scenes  [default: DIR/summary.csv]")
+@click.option(
+    "--summary",
+    metavar="FILE",
+    help="With --out-dir: table of all scenes  [default: DIR/summary.csv, with --shard DIR/summary-I-of-N.csv]",
+)
 @overwrite_option
-@click.option("--resume", is_flag=True, help="Go on where an interrupted run with the same settings stopped.")
+@click.option("--resume", is_flag=True, help="Resume an interrupted run with the same settings; keep complete maps.")
+@click.option("--dry-run", is_flag=True, help="Print bands, windows, outputs and time (one window is tried), no more.")
 @click.option("--quiet", is_flag=True, help="No progress bar and no notes.")
 def segment(
     paths: tuple[str, ...],
@@ -79,14 +81,15 @@ def segment(
     summary: str | None,
     overwrite: Overwrite,
     resume: bool,
+    dry_run: bool,
     quiet: bool,
 ) -> None:
     """Label every pixel of the raster SRC with a class and write the map DST, or do so for many scenes.
 
     SRC is a GeoTIFF or anything else that GDAL opens, of any size and depth. DST is a GeoTIFF of the same place and
     size: the number of the class, counted from 0 in the order given; 255 where SRC has no data. A table of pixels,
-    shares and areas goes to standard output; of many scenes, a table goes to summary.csv, and what is finished already
-    is skipped.
+    shares and areas goes to standard output. Of many scenes, a table goes to summary.csv; complete maps of the same
+    settings are kept, and outputs that are missing are made.
 
     \b
     Examples:
@@ -108,99 +111,30 @@ def segment(
     if outputs.confidence is None and outputs.scores is None:
         require_several_classes(words.classes)
     _warn_of_background(vocabulary, words, scores.prob_threshold)
-    from ..geo.names import shown_name
-    from ..geo.scene import check_scene, segment_scene
 
     @functools.cache
     def load() -> Predictor:
         network = model.load()
-        from ..geo.options import FunctionPredictor
+        from ..geo.options import FixedPredictor
         from ..segmenter import Segmenter
 
         segmenter = Segmenter(network, words, refiners=refiners, compile=compile, **vars(scores))
-        # nothing changes this segmenter, so its weights are read once for all scenes
-        return FunctionPredictor(
-            segmenter.class_scores,
-            segmenter.prob_threshold,
-            segmenter.background,
-            segmenter.input_size,
-            description=segmenter.describe(),
-        )
+        return FixedPredictor(segmenter, segmenter.describe())
 
-    def run(task: SceneTask, title: str) -> SceneReport:
-        # mistakes are told before the weights are loaded, which takes long
-        notes = check_scene(
-            task.src, task.dst, reading=reading, outputs=task.outputs, overwrite=overwrite, resume=resume
-        )
-        show_notes(task.src, notes)
-        predictor = load()
-        with progress_bar(title, quiet=quiet) as progress:
-            report = segment_scene(
-                task.src,
-                task.dst,
-                predictor,
-                classes=words.class_names,
-                reading=reading,
-                windows=windows,
-                outputs=task.outputs,
-                overwrite=overwrite,
-                resume=resume,
-                progress=progress,
-            )
-        show_notes(task.src, [note for note in report.notes if note not in notes])
-        return report
-
-    def show_notes(src: str, notes: Sequence[str]) -> None:
-        for note in () if quiet else notes:
-            click.echo(f"Note: {shown_name(src)}: {note}", err=True)
-
-    if out_dir is None:
-        click.echo(format_report(run(tasks[0], "segmenting")))
-        return
-    of_shard = "" if shard[1] == 1 else f"-{shard[0]}-of-{shard[1]}"
-    table = Path(summary or Path(out_dir) / f"summary{of_shard}.csv")
-    run_many(tasks, run, words.class_names, table, overwrite=overwrite)
-
-
-def run_many(
-    tasks: Sequence[SceneTask], run: SegmentTask, classes: Sequence[str], table: Path, *, overwrite: Overwrite
-) -> None:
-    """Do all tasks, whatever becomes of each, and keep a table of them.
-
-    Args:
-        tasks: The scenes.
-        run: Does one, with a title for its progress.
-        classes: Names of the classes.
-        table: The table, as CSV.
-        overwrite: Do those again that are finished.
-
-    Raises:
-        click.ClickException: Scenes failed; the message lists them.
-    """
-    from .summary import Summary
-
-    make_folders(tasks, table)
-    summary = Summary(table, classes)
-    failures = []
-    for number, task in enumerate(tasks, start=1):
-        title = f"{number}/{len(tasks)} {Path(task.src).name}"
-        if Path(task.dst).exists() and not overwrite:
-            summary.note_skipped(task.src, task.dst)
-            continue
-        started = time.monotonic()
-        try:
-            report = run(task, title)
-        except (SegEarthError, RuntimeError, MemoryError, OSError) as error:
-            if isinstance(error, CheckpointError):  # will be the same for all
-                raise
-            reason = " ".join(str(error).split()) or type(error).__name__
-            failures.append(f"{task.src}: {reason}")
-            summary.note_failed(task.src, task.dst, reason)
-        else:
-            summary.note_done(task.src, task.dst, time.monotonic() - started, report)
-    if failures:
-        listed = "\n  ".join(failures)
-        raise click.ClickException(f"{len(failures)} of {len(tasks)} scenes failed:\n  {listed}")
+    runner = SceneRunner(load, words.class_names, reading, windows, overwrite, resume, quiet)
+    if dry_run:
+        for task in tasks:
+            click.echo(format_plan(task, runner.plan(task)))
+    elif out_dir is None:
+        report = runner.run(tasks[0], "segmenting")
+        if not report.written:
+            say(f"{tasks[0].dst} is complete; nothing was left to do")
+        click.echo(format_report(report))
+    else:
+        of_shard = "" if shard[1] == 1 else f"-{shard[0]}-of-{shard[1]}"
+        table = Path(summary or Path(out_dir) / f"summary{of_shard}.csv")
+        run_many(tasks, runner.run_missing, words.class_names, table)
+        runner.notes.say_counts()
 
 
 def _warn_of_background(vocabulary: VocabularyOptions, words: Vocabulary, prob_threshold: float) -> None:
@@ -220,30 +154,3 @@ def _only_task(paths: Sequence[str], outputs: Outputs) -> SceneTask:
     if len(paths) > 2:
         raise click.UsageError(f"expected SRC and DST, got {len(paths)} paths; for many scenes add --out-dir DIR")
     return SceneTask(paths[0], paths[1], outputs)
-
-
-@contextlib.contextmanager
-def progress_bar(title: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """A bar over windows on standard error, with the time left."""
-    from tqdm import tqdm
-
-    with tqdm(desc=title, unit="window", disable=quiet) as bar:
-
-        def show(done: int, total: int) -> None:
-            if bar.total is None:  # what was done before an interruption says nothing about the speed
-                bar.reset(total)
-                bar.initial = bar.n = done
-            bar.update(done - bar.n)
-
-        yield show
-
-
-def format_report(report: SceneReport) -> str:
-    """The classes of a scene as a table of text: class, pixels, share of the valid pixels, hectares."""
-    rows = [("class", "pixels", "share", "hectares")]
-    for entry in report.classes:
-        hectares = "-" if entry.hectares is None else f"{entry.hectares:.4f}"
-        rows.append((entry.name, str(entry.pixels), f"{entry.share:.2%}", hectares))
-    if report.invalid_pixels:
-        rows.append(("(no data)", str(report.invalid_pixels), "-", "-"))
-    return format_table(rows)

@@ -78,6 +78,42 @@ class FunctionPredictor:
 
 
 @dataclasses.dataclass(frozen=True)
+class FixedPredictor:
+    """A predictor that nothing changes any more, so it is described once for many scenes.
+
+    Attributes:
+        predictor: The predictor.
+        description: What its `describe` returned.
+    """
+
+    predictor: Predictor
+    description: Mapping[str, Any]
+
+    @property
+    def prob_threshold(self) -> float:
+        """As of `Predictor`."""
+        return self.predictor.prob_threshold
+
+    @property
+    def background(self) -> int | None:
+        """As of `Predictor`."""
+        return self.predictor.background
+
+    @property
+    def input_size(self) -> int:
+        """As of `Predictor`."""
+        return self.predictor.input_size
+
+    def class_scores(self, images: np.ndarray) -> np.ndarray | Tensor:
+        """As of `Predictor`."""
+        return self.predictor.class_scores(images)
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return the description."""
+        return self.description
+
+
+@dataclasses.dataclass(frozen=True)
 class WindowOptions:
     """How a scene is cut into windows.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -40,6 +41,7 @@ class SceneReport:
         no_area_reason: Why there are no hectares, or None where there are.
         notes: What was decided while reading the scene.
         warnings: What limits the meaning of the result; each was given as a RasterWarning too.
+        written: Files that were written; none where the map and all outputs were complete before.
     """
 
     classes: tuple[ClassArea, ...]
@@ -48,6 +50,7 @@ class SceneReport:
     no_area_reason: str | None
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    written: tuple[Path, ...] = ()
 
 
 class ClassCounter:
@@ -82,7 +85,7 @@ class ClassCounter:
             valid = labels < len(self._classes)
             self._square_metres += sum_by_class(labels, valid, len(self._classes), self._areas, start)
 
-    def report(self, notes: Sequence[str], warnings: Sequence[str]) -> SceneReport:
+    def report(self, notes: Sequence[str], warnings: Sequence[str], written: Sequence[Path] = ()) -> SceneReport:
         """Everything so far."""
         hectares: list[float | None] = [None] * len(self._classes)
         if self._areas is not None:
@@ -98,4 +101,5 @@ class ClassCounter:
             no_area_reason=self.no_area_reason,
             notes=tuple(notes),
             warnings=tuple(warnings),
+            written=tuple(written),
         )

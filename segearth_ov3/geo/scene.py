@@ -6,32 +6,27 @@ Nothing here knows how pixels get their scores: a predictor is anything that sco
 from __future__ import annotations
 
 import dataclasses
-import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..errors import RasterError, RasterWarning
 from ..vocabulary import Vocabulary, require_several_classes
-from .area import measure_pixels
+from .facts import SourceFacts, check_unchanged, source_facts
 from .identity import check_identified, class_names_of, predictor_tags
-from .journal import BAND_ROWS
-from .maps import LABEL_NODATA, MAX_BYTE_CLASSES, WIDE_LABEL_NODATA
 from .options import FunctionPredictor, Outputs, PathLike, PredictFunction, Predictor, WindowOptions
-from .ownership import TAG_PREFIX, Overwrite
+from .ownership import Overwrite
 from .palette import MAX_COLORS, Color, class_colors
-from .polygonize import polygonize
+from .planning import job_tags, plan_job
 from .raster import RasterProfile, open_scene
 from .reader import ReadOptions, SceneReader
-from .remarks import describe_enlargement
 from .report import ClassArea, ClassCounter, SceneReport
 from .results import Results, layers_of
+from .scene_outputs import SceneOutputs
+from .space import check_space
 from .stream import Job, Progress, run_job
-from .tiles import ScenePlan, plan_scene, plan_strips
-from .unfinished import open_journal
+from .unfinished import check_unfinished, open_journal
 from .vectors import check_vector_destination
 
 __all__ = [
@@ -46,9 +41,6 @@ __all__ = [
     "segment_scene",
 ]
 
-_SUMS_BYTES = 2**30  # for the sums of one row of windows, unless that is narrower than:
-_LEAST_STRIP_WINDOWS = 8
-
 _READING = ReadOptions()
 _WINDOWS = WindowOptions()
 _OUTPUTS = Outputs()
@@ -58,25 +50,31 @@ def check_scene(
     src: PathLike,
     dst: PathLike,
     *,
+    classes: Sequence[str] = (),
     reading: ReadOptions = _READING,
     outputs: Outputs = _OUTPUTS,
     overwrite: Overwrite = False,
     resume: bool = False,
 ) -> tuple[str, ...]:
-    """Find out, before any computing, whether a scene can be read and its results can be written.
+    """Find out, before weights are loaded, whether a scene can be read and its results can be written.
 
     Args:
-        src, dst, reading, outputs, overwrite, resume: As in `segment_scene`.
+        src, dst, classes, reading, outputs, overwrite, resume: As in `segment_scene`.
 
     Returns:
         What was decided about the scene that a user might want to know.
 
     Raises:
-        RasterError: As in `segment_scene`, except for damage that only reading all pixels reveals.
+        RasterError: As in `segment_scene`, except for damage that only reading all pixels reveals, and for settings of
+            a map or of unfinished work that depend on the predictor.
     """
     results = Results(src, dst, outputs, access=reading.access, overwrite=overwrite, resume=resume)
     with open_scene(src, reading) as reader:
         _check_vector(results, reader.profile)
+        if not results.is_complete:
+            known = _reading_settings(source_facts(reader), reading)
+            check_unfinished(Path(dst), known, resume=resume, overwrite=bool(overwrite))
+            check_space(results.paths, reader.profile.size, len(classes), warn=False)
         return tuple(reader.notes)
 
 
@@ -98,8 +96,8 @@ def segment_scene(
     """Label every pixel of a georeferenced raster.
 
     Class scores of overlapping windows are blended, and labels are taken of the blended scores. Memory does not depend
-    on the height of the scene. Finished rows are kept beside `dst` until it is complete, so that a run that ended early
-    can go on.
+    on the height of the scene. Finished rows are kept next to `dst` until it is complete, so that an interrupted run
+    can resume.
 
     Args:
         src: The raster, see `geo.raster.open_scene`.
@@ -112,17 +110,18 @@ def segment_scene(
         windows: How it is cut into windows.
         outputs: What is written besides.
         overwrite: Replace existing outputs of this tool, and drop unfinished work; "force": replace any file.
-        resume: Go on with unfinished work if there is any; the result is the same to the last byte.
+        resume: Resume unfinished work if there is any; the result is byte-identical. A complete map that was made with
+            the same settings is kept, and outputs that are missing are made from it where that is possible.
         tags: More metadata for the maps; what is not text is stored as JSON. Names that begin with SEGEARTH_OV3_ or
             CLASS_ are set by this package.
         progress: Called with the windows done and their total.
 
     Returns:
-        Pixels, share and area of each class.
+        Pixels, share and area of each class, and which files were written.
 
     Raises:
-        RasterError: The raster cannot be used, a result cannot be written, or unfinished work is in the way or was done
-            with other settings. Nothing is left half written.
+        RasterError: The raster cannot be used or was changed while it was read; a result cannot be written; unfinished
+            work is in the way; or it, or the complete map, was made with other settings. Nothing is left half written.
         ShapeError: `predict` returned scores of another shape.
         ScoreError: `predict` returned scores that are not finite.
         OptionError: There is not one colour per class; classes contradict the predictor's; `resume` with a predictor
@@ -149,25 +148,47 @@ def segment_scene(
         colors = class_colors(classes)
     with open_scene(src, reading) as reader:
         _check_vector(results, reader.profile)
-        job = _job(reader, predictor, len(classes), windows)
-        if not isinstance(predictor, FunctionPredictor):  # functions get windows as they are
-            reader.note(describe_enlargement(job.plan.side, predictor.input_size))
-        facts = {**predictor_tags(predictor, tags or {}), **_facts(job, windows)}
-        kinds = results.kinds(classes, colors, facts)
-        settings = {**_source_facts(src), "reading": dataclasses.asdict(reading), "classes": list(classes)}
-        settings |= {"colors": colors, "maps": list(kinds), "batch": job.batch, "strips": job.strips, **facts}
-        with open_journal(
-            Path(dst),
-            settings,
-            layers_of(kinds),
-            reader.profile.size,
-            job.strips,
-            resume=resume,
-            overwrite=bool(overwrite),
-        ) as journal:
-            run_job(job, journal, progress)
-            counter = results.write(journal, reader, kinds, classes, colors, _vectorizer(results))
-    return _told(counter, reader)
+        job = plan_job(reader, predictor, len(classes), windows)
+        source = source_facts(reader)
+        identity = {**predictor_tags(predictor, tags or {}), **job_tags(job, windows)}
+        kinds = results.kinds(classes, colors, {**identity, **source.tags()})
+        scene = SceneOutputs(results, reader, classes, colors, kinds)
+        settings = {**_reading_settings(source, reading), "classes": list(classes), "colors": colors}
+        settings |= {"maps": list(kinds), "batch": job.batch, "strips": job.strips, **identity}
+        counter = scene.complete(settings) if results.is_complete else None
+        if counter is None:
+            counter = _segment(job, scene, source, settings, progress, resume=resume, overwrite=bool(overwrite))
+        return _report(counter, reader, scene.written)
+
+
+def _segment(
+    job: Job,
+    scene: SceneOutputs,
+    source: SourceFacts,
+    settings: Mapping[str, Any],
+    progress: Progress | None,
+    **options: bool,
+) -> ClassCounter:
+    """Score all windows that are not finished and write all outputs."""
+    reader, paths = scene.reader, scene.results.paths
+    check_space(paths, reader.profile.size, job.classes)
+    layers = layers_of(scene.kinds)
+    with open_journal(paths["labels"], settings, layers, reader.profile.size, job.strips, **options) as journal:
+
+        def check_source() -> None:
+            try:
+                check_unchanged(source, reader)
+            except RasterError:
+                journal.discard()
+                raise
+
+        run_job(job, journal, progress)
+        return scene.write(journal, check_source)
+
+
+def _reading_settings(source: SourceFacts, reading: ReadOptions) -> dict[str, Any]:
+    """The settings of unfinished work that are known without a predictor."""
+    return {**source.settings(), "reading": dataclasses.asdict(reading)}
 
 
 def _check_vector(results: Results, profile: RasterProfile) -> None:
@@ -176,88 +197,8 @@ def _check_vector(results: Results, profile: RasterProfile) -> None:
         check_vector_destination(results.paths["vector"], profile, overwrite="force")
 
 
-def _vectorizer(results: Results) -> Callable[[Path], object] | None:
-    """What makes polygons of a class map, if they are wanted."""
-    if "vector" not in results.paths:
-        return None
-    dst, confidence = results.paths["vector"], results.paths.get("confidence")
-
-    def write(labels: Path) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RasterWarning)  # the report of the scene says the same under its final name
-            polygonize(labels, dst, confidence=confidence, overwrite="force")
-
-    return write
-
-
-def _job(reader: SceneReader, predictor: Predictor, classes: int, options: WindowOptions) -> Job:
-    """Plan the work."""
-    window = options.window or predictor.input_size
-    if options.window_m is not None:
-        window = max(round(options.window_m / _pixel_size_m(reader.profile)), 1)
-    plan = plan_scene(reader.profile.size, window, options.overlap)
-    return Job(
-        reader=reader,
-        plan=plan,
-        strips=plan_strips(plan, options.strip_px or _strip_px(plan, classes)),
-        predict=predictor.class_scores,
-        classes=classes,
-        blending=options.blending,
-        batch=options.batch,
-        prob_threshold=predictor.prob_threshold,
-        background=predictor.background,
-        nodata=LABEL_NODATA if classes <= MAX_BYTE_CLASSES else WIDE_LABEL_NODATA,
-    )
-
-
-def _strip_px(plan: ScenePlan, classes: int) -> int:
-    """Width of a strip whose sums fit into the memory meant for them, but not so narrow that much is done twice."""
-    fitting = _SUMS_BYTES // (classes * (plan.side + BAND_ROWS) * np.dtype(np.float32).itemsize)
-    return max(fitting, _LEAST_STRIP_WINDOWS * plan.side)
-
-
-def _pixel_size_m(profile: RasterProfile) -> float:
-    """Side of a square as large as the pixel in the middle, in metres.
-
-    Raises:
-        RasterError: Pixels have no area on the ground.
-    """
-    try:
-        areas = measure_pixels(profile)
-    except RasterError as error:
-        reason = str(error).removeprefix("no areas: ")
-        raise RasterError(f"{profile.path}: {reason}; give the window in pixels instead of metres") from error
-    middle = profile.height // 2
-    return float(np.sqrt(areas.block(middle, middle + 1)[0, profile.width // 2]))
-
-
-def _facts(job: Job, options: WindowOptions) -> dict[str, Any]:
-    """What the labels depend on besides scene and scores, as tags of the maps."""
-    reader = job.reader
-    facts = {
-        "prob_threshold": job.prob_threshold,
-        "background": job.background,
-        "window_px": job.plan.side,
-        "overlap": options.overlap,
-        "blending": job.blending,
-        "bands": reader.profile.bands.rgb,
-        "stretch": None if reader.stretch is None else dataclasses.asdict(reader.stretch),
-        "validity": dataclasses.asdict(reader.validity),
-    }
-    return {f"{TAG_PREFIX}{name.upper()}": value for name, value in facts.items()}
-
-
-def _source_facts(src: PathLike) -> dict[str, Any]:
-    """What tells a file from another of the same name; nothing about what is not a file."""
-    try:
-        status = os.stat(src)
-    except OSError:
-        return {"source": str(src)}
-    return {"source": Path(src).name, "source bytes": status.st_size, "source time": status.st_mtime_ns}
-
-
-def _told(counter: ClassCounter, reader: SceneReader) -> SceneReport:
-    """The report, after its warnings were given."""
+def _report(counter: ClassCounter, reader: SceneReader, written: Sequence[Path]) -> SceneReport:
+    """Give the warnings of a scene, and return its report."""
     path, found = reader.profile.path, list(reader.warnings)
     invalid = 1 - counter.valid_pixels / (reader.profile.height * reader.profile.width)
     if counter.valid_pixels == 0:
@@ -271,4 +212,4 @@ def _told(counter: ClassCounter, reader: SceneReader) -> SceneReport:
         found.append(counter.no_area_reason)
     for message in found:
         warnings.warn(f"{path}: {message}", RasterWarning, stacklevel=3)
-    return counter.report(reader.notes, found)
+    return counter.report(reader.notes, found, written)

@@ -104,6 +104,9 @@ def check_unfinished(
     ]
     if linked:
         raise RasterError(f"{destination}: {linked[0]} is a symbolic link, which is not followed; remove it")
+    if (folder / _LOCK).exists():
+        with as_raster_error(folder), exclusive_lock(folder / _LOCK, str(destination), RasterError):
+            pass  # nobody else works on it
     if overwrite and not resume:
         return False
     found = _read_settings(folder)
@@ -119,15 +122,18 @@ def check_unfinished(
     return True
 
 
-def drop_unfinished(destination: Path) -> None:
-    """Remove the rows that are left of a destination.
+def drop_unfinished(destination: Path, settings: Mapping[str, Any]) -> None:
+    """Remove the rows of a run whose class map is complete; rows of a run with other settings stay.
 
     Raises:
-        RasterError: Another process works on it.
+        RasterError: Another process works on the destination, or the rows are damaged.
     """
     folder = partial_folder(destination)
-    if folder.is_dir() and not folder.is_symlink():
-        with as_raster_error(folder), exclusive_lock(folder / _LOCK, str(destination), RasterError):
+    if not check_unfinished(destination, resume=True):
+        return
+    with as_raster_error(folder), exclusive_lock(folder / _LOCK, str(destination), RasterError):
+        found = _read_settings(folder)
+        if found is not None and not name_differences(found, json.loads(json.dumps(settings))):
             shutil.rmtree(folder)
 
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import csv
+import os
+import re
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -176,20 +180,93 @@ def test_failed_scene_is_told_at_the_end_and_others_go_on(folder: Path, loads: l
 
 
 def test_finished_scenes_are_skipped_and_their_rows_stay(folder: Path, loads: list[str]) -> None:
-    run("tiles/[ab].tif", "--out-dir", "maps")
+    assert run("tiles/[ab].tif", "--out-dir", "maps").stdout == "2 done, 0 skipped, 0 failed; table maps/summary.csv\n"
     before = table()
-    (folder / "maps" / "a_classes.tif").write_text("finished")
-    assert run("tiles", "--out-dir", "maps").exit_code == 0
-    assert (folder / "maps" / "a_classes.tif").read_text() == "finished"
+    first = (folder / "maps" / "a_classes.tif").stat()
+    result = run("tiles", "--out-dir", "maps")
+    assert (result.exit_code, result.stdout) == (0, "1 done, 2 skipped, 0 failed; table maps/summary.csv\n")
+    assert (folder / "maps" / "a_classes.tif").stat() == first
     rows = table()
     assert {name: rows[name] for name in before} == before
     assert rows["tiles/c.tif"]["status"] == "done"
 
 
-def test_nothing_is_loaded_if_all_is_finished(folder: Path, loads: list[str]) -> None:
+def test_rows_are_rebuilt_from_the_maps(folder: Path, loads: list[str]) -> None:
+    run("tiles", "--out-dir", "maps")
+    before = table()
+    (folder / "maps" / "summary.csv").unlink()
+    run("tiles", "--out-dir", "maps")
+    assert table() == {name: {**row, "seconds": ""} for name, row in before.items()}
+
+
+def test_weights_are_loaded_once_to_compare_finished_scenes(folder: Path, loads: list[str]) -> None:
     run("tiles", "--out-dir", "maps")
     assert run("tiles", "--out-dir", "maps").exit_code == 0
-    assert len(loads) == 1
+    assert len(loads) == 2
+
+
+@pytest.mark.parametrize(
+    ("changed", "difference"),
+    [
+        (["--window", "4"], "window px was 8, is 4"),
+        (["--range", "0,200"], "stretch was null, is"),
+        (["--cog"], "cog was false, is true"),
+    ],
+)
+def test_maps_of_other_settings_are_refused_by_name(
+    folder: Path, loads: list[str], changed: list[str], difference: str
+) -> None:
+    run("tiles/a.tif", "--out-dir", "maps")
+    before = (folder / "maps" / "a_classes.tif").read_bytes()
+    result = run("tiles", "--out-dir", "maps", "--quiet", *changed)
+    assert (result.exit_code, result.stdout) == (1, "2 done, 0 skipped, 1 failed; table maps/summary.csv\n")
+    assert f"tiles/a.tif: maps/a_classes.tif was made with other settings: {difference}" in result.stderr
+    assert "choose another name or folder, or replace it with --overwrite" in result.stderr
+    assert (folder / "maps" / "a_classes.tif").read_bytes() == before
+    assert [row["status"] for row in table().values()] == ["failed", "done", "done"]
+
+
+def test_maps_of_other_weights_and_classes_are_refused(
+    folder: Path, loads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """First the demo's weights, then the real ones, by the same command."""
+    run("tiles/a.tif", "--out-dir", "maps")
+    monkeypatch.setattr(segearth_ov3.segmenter.Segmenter, "describe", lambda self: {"weights_sha256": "real"})
+    more = [*MORE, "--classes", "roof; water"]
+    result = CliRunner().invoke(main, ["segment", "tiles/a.tif", "--out-dir", "maps", *more])
+    assert 'weights sha256 was not stored, is "real"' in result.stderr
+    assert 'CLASS_NAMES was ["building", "water"], is ["roof", "water"]' in result.stderr
+
+
+def test_changed_scene_is_no_finished_scene(folder: Path, loads: list[str]) -> None:
+    run("tiles/a.tif", "--out-dir", "maps")
+    write_scene(folder / "tiles" / "a.tif", 1)
+    result = run("tiles/a.tif", "--out-dir", "maps")
+    assert result.exit_code == 1
+    assert "source sha256 was" in result.stderr
+
+
+def test_missing_outputs_are_made_from_the_maps(folder: Path, loads: list[str]) -> None:
+    more = ("--overlay", "{stem}.png", "--vector", "{stem}.gpkg")
+    run("tiles/a.tif", "--out-dir", "maps")
+    first = (folder / "maps" / "a_classes.tif").stat()
+    (folder / "maps" / "a_classes.qml").unlink()
+    result = run("tiles/a.tif", "--out-dir", "maps", *more)
+    assert result.stdout == "1 done, 0 skipped, 0 failed; table maps/summary.csv\n"
+    assert (folder / "maps" / "a_classes.tif").stat() == first
+    run("tiles/a.tif", "--out-dir", "other", *more)
+    for name in ("a.png", "a_classes.qml"):
+        assert (folder / "maps" / name).read_bytes() == (folder / "other" / name).read_bytes()
+    assert (folder / "maps" / "a.gpkg").exists()
+
+
+def test_missing_scores_are_segmented_again_with_a_reason(folder: Path, loads: list[str]) -> None:
+    run("tiles", "--out-dir", "maps")
+    result = run("tiles", "--out-dir", "maps", "--quiet", "--confidence", "{stem}-sure.tif")
+    assert (result.exit_code, result.stdout) == (0, "3 done, 0 skipped, 0 failed; table maps/summary.csv\n")
+    reason = "the class map does not say the confidence, so the scene is segmented again"
+    assert result.stderr.splitlines() == [f"Warning: tiles/a.tif: {reason}", f"Warning: 2 more scenes: {reason}"]
+    assert all((folder / "maps" / f"{name}-sure.tif").exists() for name in "abc")
 
 
 def test_finished_scenes_are_done_again_with_overwrite(folder: Path, loads: list[str]) -> None:
@@ -202,7 +279,7 @@ def test_finished_scenes_are_done_again_with_overwrite(folder: Path, loads: list
 
 def test_shard_does_its_part_with_a_summary_of_its_own(folder: Path, loads: list[str]) -> None:
     run("tiles", "--out-dir", "maps", "--shard", "2/2")
-    assert sorted(path.name for path in (folder / "maps").iterdir()) == [
+    assert sorted(path.name for path in (folder / "maps").iterdir() if not path.name.startswith(".")) == [
         "b_classes.qml",
         "b_classes.tif",
         "summary-2-of-2.csv",
@@ -224,3 +301,106 @@ def test_folder_for_results_that_cannot_be_made_is_one_line(folder: Path, loads:
     result = run("tiles", "--out-dir", "maps")
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: cannot make the folder maps")
+
+
+def test_shards_share_a_summary(folder: Path, loads: list[str]) -> None:
+    for shard in ("1/2", "2/2"):
+        run("tiles", "--out-dir", "maps", "--shard", shard, "--summary", "maps/all.csv")
+    assert sorted(table("maps/all.csv")) == ["tiles/a.tif", "tiles/b.tif", "tiles/c.tif"]
+
+
+def test_warnings_of_many_scenes_are_shown_once_with_a_count(folder: Path, loads: list[str]) -> None:
+    for name in "abc":
+        with rasterio.open(folder / "tiles" / f"{name}.tif") as scene:
+            bands, profile = scene.read(), {**scene.profile, "crs": None}
+        with rasterio.open(folder / "tiles" / f"{name}.tif", "w", **profile) as scene:
+            scene.write(bands)
+    lines = run("tiles", "--out-dir", "maps", "--quiet").stderr.splitlines()
+    no_areas = "no areas: the image has a transform but no coordinate reference system"
+    assert lines == [f"Warning: tiles/a.tif: {no_areas}", f"Warning: 2 more scenes: {no_areas}"]
+    assert [row["warnings"] for row in table().values()] == [no_areas] * 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are text elsewhere")
+def test_bad_names_fail_alone(folder: Path, loads: list[str]) -> None:
+    good = (folder / "tiles" / "a.tif").read_bytes()
+    for name in (b"not-utf8-\xff.tif", b"new\nline.tif", b"x" * 250 + b".tif"):
+        (folder / "tiles" / os.fsdecode(name)).write_bytes(good)
+    result = run("tiles", "--out-dir", "maps", "--quiet")
+    assert result.exit_code == 1
+    assert result.stdout == "4 done, 0 skipped, 2 failed; table maps/summary.csv\n"
+    first, *failed = result.stderr.splitlines()
+    assert first == "Error: 2 of 6 scenes failed:"
+    assert sorted(line.split(":")[0] for line in failed) == [r"  tiles/not-utf8-\udcff.tif", f"  tiles/{'x' * 250}.tif"]
+    assert len(list((folder / "maps").glob("*_classes.tif"))) == 4
+    assert len(table()) == 6
+
+
+def test_error_that_nobody_expected_ends_one_scene(
+    folder: Path, loads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = segearth_ov3.segmenter.Segmenter.class_scores
+
+    def fail(self: Any, images: np.ndarray) -> torch.Tensor:
+        if images.max() == 1:
+            raise KeyError("surprise")
+        return whole(self, images)
+
+    monkeypatch.setattr(segearth_ov3.segmenter.Segmenter, "class_scores", fail)
+    result = run("tiles", "--out-dir", "maps", "--quiet")
+    assert result.stdout == "2 done, 0 skipped, 1 failed; table maps/summary.csv\n"
+    assert "  tiles/b.tif: KeyError: 'surprise'" in result.stderr
+
+
+SIGNED = "https://host/data/{}.tif?sv=1&sig=yD/tz98Mu%3D"
+
+
+def test_signed_urls_are_scenes_and_give_names_without_their_token() -> None:
+    given = [SIGNED.format("town"), f"/vsicurl/{SIGNED.format('village')}", "/vsizip/tiles[1].zip/a?.tif"]
+    assert expand_sources(given) == given
+    tasks = plan_tasks(given, "maps", "{parent}-{stem}_classes.tif", Outputs(overlay="{stem}.png"))
+    assert [Path(task.dst).name for task in tasks][:2] == ["data-town_classes.tif", "data-village_classes.tif"]
+    assert [Path(str(task.outputs.overlay)).name for task in tasks][:2] == ["town.png", "village.png"]
+
+
+def test_token_of_a_url_is_nowhere(folder: Path, loads: list[str]) -> None:
+    """Nothing answers at the address, so the scene fails."""
+    url = SIGNED.format("town").replace("https://host", "http://127.0.0.1:9")
+    result = run(url, "--out-dir", "maps")
+    assert result.exit_code == 1
+    assert "http://127.0.0.1:9/data/town.tif: cannot read" in result.stderr
+    assert list(table()) == ["http://127.0.0.1:9/data/town.tif"]
+    written = "".join(path.read_text() for path in (folder / "maps").iterdir() if path.is_file())
+    for text in (result.output, result.stderr, written, *map(str, (folder / "maps").iterdir())):
+        assert "sig" not in text
+
+
+def test_list_may_name_files_that_are_not_utf8(folder: Path) -> None:
+    (folder / "list.txt").write_bytes(b"\xef\xbb\xbftiles/a.tif\r\ntiles/\xff.tif\r\n")
+    assert expand_sources(["list.txt"]) == ["tiles/a.tif", os.fsdecode(b"tiles/\xff.tif")]
+
+
+def test_interrupted_batch_says_what_is_left(folder: Path, loads: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(self: Any, images: np.ndarray) -> torch.Tensor:
+        raise KeyboardInterrupt
+
+    run("tiles/a.tif", "--out-dir", "maps")
+    monkeypatch.setattr(segearth_ov3.segmenter.Segmenter, "class_scores", stop)
+    result = run("tiles", "--out-dir", "maps")
+    assert (result.exit_code, result.stdout) == (130, "0 done, 1 skipped, 0 failed, 2 left; table maps/summary.csv\n")
+
+
+def test_dry_run_writes_nothing_and_says_what_would_be_done(folder: Path, loads: list[str]) -> None:
+    before = sorted(folder.rglob("*"))
+    result = run("tiles", "--out-dir", "maps", "--dry-run", "--confidence", "{stem}-sure.tif")
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert lines[:2] == ["tiles/a.tif: 6 x 8 pixels, bands 1,2,3", "  windows: 1 of 8 x 8 pixels"]
+    assert re.fullmatch(r"  time: about 0 seconds \(\S+ s per window\)", lines[2])
+    assert lines[3:6] == [
+        "  output: maps/a_classes.tif, about 4 bytes",
+        "  output: maps/a-sure.tif, about 120 bytes",
+        "  output: maps/a_classes.qml, about 4.0 kB",
+    ]
+    assert len(lines) == 18
+    assert sorted(folder.rglob("*")) == before

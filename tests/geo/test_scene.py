@@ -189,7 +189,7 @@ def test_map_has_no_name_before_its_polygons(scene: Path, tmp_path: Path, monkey
     def fail(*arguments: object, **options: object) -> None:
         raise RasterError("cannot write classes.gpkg: disk full")
 
-    monkeypatch.setattr("segearth_ov3.geo.scene.polygonize", fail)
+    monkeypatch.setattr("segearth_ov3.geo.scene_outputs.polygonize", fail)
     options: dict[str, Any] = {"outputs": Outputs(vector=tmp_path / "classes.gpkg"), "tags": {"PREDICTOR": "by red"}}
     with pytest.raises(RasterError, match="disk full"):
         segment_scene(scene, tmp_path / "classes.tif", by_red, classes=CLASSES, **options)

@@ -258,7 +258,7 @@ def test_resume_with_another_scene_is_refused(scene: Path, write_raster: Writer)
     with pytest.raises(Stopped):
         segment(scene, "parts", stopping(75))
     write_raster(placed(600, 150), nodata=254)
-    with pytest.raises(RasterError, match=r"source time was \d+, is \d+"):
+    with pytest.raises(RasterError, match=r"source time was \[\d+\], is \[\d+\]; source sha256 was"):
         segment(scene, "parts", resume=True)
 
 
