@@ -36,6 +36,8 @@ def say(text: str) -> None:
 def progress_bar(title: str, unit: str, *, quiet: bool = False, **options: Any) -> tqdm:
     """Make a progress bar on standard error; outside of a terminal, one that prints a line every half minute.
 
+    Work that takes less than half a minute leaves no bar in a log.
+
     Args:
         title: What is being done.
         unit: What is counted, in the singular.
@@ -48,7 +50,8 @@ def progress_bar(title: str, unit: str, *, quiet: bool = False, **options: Any) 
     from tqdm import tqdm
 
     if not sys.stderr.isatty():
-        options |= {"file": _Lines(), "mininterval": LOG_INTERVAL_S, "maxinterval": LOG_INTERVAL_S, "leave": True}
+        options |= dict.fromkeys(("mininterval", "maxinterval", "delay"), LOG_INTERVAL_S)
+        options |= {"file": _Lines(), "leave": True}
     return tqdm(desc=title, unit=unit, disable=quiet, **options)
 
 

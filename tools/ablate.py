@@ -19,7 +19,7 @@ from arguments import (
 )
 
 from segearth_ov3.errors import OptionError
-from segearth_ov3.messages import say
+from segearth_ov3.messages import progress_bar, say
 
 if TYPE_CHECKING:
     import numpy as np
@@ -88,11 +88,9 @@ def prepare(args: argparse.Namespace, config: Config, variants: Sequence[NamedVa
 
 def evaluate(ablation: AblationRun, path: Path) -> list[ImageRecord]:
     """Records of all images, in order; those that the file already has are not made again."""
-    from tqdm import tqdm
-
     records, names = ablation.open_records(path), ablation.names()
     missing = {name for name in names if name not in records.records}
-    with tqdm(total=len(names), initial=len(names) - len(missing), unit="image") as bar:
+    with progress_bar("measuring", "image", total=len(names), initial=len(names) - len(missing)) as bar:
         for record in ablation.measure(missing):
             records.add(record)
             bar.update()

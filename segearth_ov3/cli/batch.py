@@ -15,6 +15,7 @@ import click
 from ..errors import CheckpointError, RasterError, RasterWarning, SegEarthError
 from ..geo.names import shown_name, without_secrets
 from ..messages import say
+from .process import was_stopped
 from .scene_messages import OncePerKind, printable
 from .scenes import SceneTask, make_folder, make_folders
 
@@ -80,7 +81,7 @@ class _Batch:
         except CheckpointError:
             raise
         except Exception as error:  # whatever is wrong with one scene, the others are done
-            if click.get_current_context().find_root().params.get("debug"):
+            if was_stopped() or click.get_current_context().find_root().params.get("debug"):
                 raise
             reason = reason_of(error)
             self.counts["failed"] += 1

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..messages import progress_bar
+from .choice import Choice
+
 if TYPE_CHECKING:
     from ..checkpoints import CheckpointInfo
     from ..sam3.config import Sam3Config
@@ -70,7 +73,7 @@ def verify(path: Path, config: str | None) -> None:
 @checkpoint.command("convert")
 @click.argument("src", type=click.Path(path_type=Path))
 @click.argument("dst", type=click.Path(path_type=Path))
-@click.option("--dtype", type=click.Choice(DTYPES), help="Compute dtype to store for; default: as in SRC.")
+@click.option("--dtype", type=Choice(DTYPES), help="Compute dtype to store for; default: as in SRC.")
 @_config_option
 @click.option("--overwrite", is_flag=True, help="Replace DST if it exists.")
 def convert(src: Path, dst: Path, dtype: str | None, config: str | None, overwrite: bool) -> None:
@@ -164,9 +167,7 @@ def _print_info(description: CheckpointInfo) -> None:
 @contextmanager
 def _progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
     """A bar on standard error, moved by calls with the number of finished and of all tensors."""
-    from tqdm import tqdm
-
-    with tqdm(desc=label, unit="tensor", leave=False) as bar:
+    with progress_bar(label, "tensor", leave=False) as bar:
 
         def show(done: int, total: int) -> None:
             bar.total = total

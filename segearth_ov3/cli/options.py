@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from .choice import Choice
+
 if TYPE_CHECKING:
     import torch
 
@@ -141,7 +143,7 @@ def model_options(command: CommandT) -> CommandT:
         ),
         "dtype": click.option(
             "--dtype",
-            type=click.Choice(DTYPES),
+            type=Choice(DTYPES),
             default="auto",
             show_default=True,
             help="Precision; auto is bfloat16 on CUDA devices that have it, else float32.",
@@ -174,7 +176,7 @@ def score_options(command: CommandT) -> CommandT:
         "no_instance": click.option("--no-instance", is_flag=True, help="Leave out the object masks."),
         "presence": click.option(
             "--presence",
-            type=click.Choice(PRESENCES),
+            type=Choice(PRESENCES),
             default="full",
             show_default=True,
             help="Weight by the presence of a class in the image; gate_only: all but the last product.",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..messages import progress_bar
 from .options import overwrite_option
 from .scene_options import access_options
 from .table import format_table
@@ -63,11 +64,9 @@ def polygonize(
       segearth-ov3 polygonize classes.tif buildings.geojson --classes building --min-area-m2 10 --simplify 1
       segearth-ov3 polygonize classes.tif classes.fgb --no-background --confidence sure.tif --overwrite
     """
-    from tqdm import tqdm
-
     from ..geo.polygonize import polygonize as write_polygons
 
-    with tqdm(desc="polygonizing", unit="row", disable=quiet) as bar:
+    with progress_bar("polygonizing", "row", quiet=quiet) as bar:
 
         def show(done: int, total: int) -> None:
             bar.total = total

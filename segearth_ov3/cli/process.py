@@ -74,6 +74,11 @@ class _Signals:
 _signals = _Signals()
 
 
+def was_stopped() -> bool:
+    """Whether a signal has asked the process to end, even if a library has replaced its exception."""
+    return _signals.received is not None
+
+
 class _Output(io.FileIO):
     """Standard output; the program ends when it cannot be written."""
 

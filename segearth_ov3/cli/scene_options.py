@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .choice import Choice
 from .options import CommandT, grouped
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def reading_options(command: CommandT) -> CommandT:
         ),
         "alpha": click.option(
             "--alpha",
-            type=click.Choice(("auto", "use", "ignore")),
+            type=Choice(("auto", "use", "ignore")),
             default="auto",
             show_default=True,
             help="A band tagged as transparency is a mask (use) or not (ignore); auto looks at its values.",
@@ -133,7 +134,7 @@ def window_options(command: CommandT) -> CommandT:
         ),
         "blending": click.option(
             "--blending",
-            type=click.Choice(("cosine", "uniform", "centre")),
+            type=Choice(("cosine", "uniform", "centre")),
             default="cosine",
             show_default=True,
             help="How windows count where they overlap.",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..text_width import pad, text_width
+
 
 def format_table(rows: Sequence[Sequence[str]]) -> str:
-    """Lines of aligned columns, the first one to the left, the others to the right.
+    """Align columns, the first one to the left, the others to the right.
 
     Args:
         rows: Cells, as many in each row.
@@ -14,8 +16,8 @@ def format_table(rows: Sequence[Sequence[str]]) -> str:
     Returns:
         The table, without a line break at its end.
     """
-    widths = [max(len(cell) for cell in column) for column in zip(*rows)]
+    widths = [max(map(text_width, column)) for column in zip(*rows)]
     return "\n".join(
-        "  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))])
+        "  ".join(pad(cell, width, right=place > 0) for place, (cell, width) in enumerate(zip(row, widths)))
         for row in rows
     )

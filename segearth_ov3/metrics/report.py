@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import OptionError
+from ..text_width import pad, text_width
 from .confusion import IntArray, compute_scores
 from .provenance import checkout_commit, package_versions
 
@@ -250,10 +251,10 @@ def markdown_table(rows: Sequence[Sequence[str]], left: Collection[int] = (0,)) 
     Returns:
         Lines of equal length, without a line break at the end.
     """
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    widths = [max(text_width(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = []
     for row in rows:
-        cells = (cell.ljust(w) if i in left else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths)))
+        cells = (pad(cell, w, right=i not in left) for i, (cell, w) in enumerate(zip(row, widths)))
         lines.append(f"| {' | '.join(cells)} |")
     rules = ("-" * (w + 2) if i in left else "-" * (w + 1) + ":" for i, w in enumerate(widths))
     lines.insert(1, f"|{'|'.join(rules)}|")

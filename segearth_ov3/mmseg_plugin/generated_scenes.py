@@ -16,12 +16,12 @@ import numpy as np
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 from PIL import Image
-from tqdm import tqdm
 
 from ..datasets import SPECS
 from ..demo.scenes import DEMO_RES_RANGE_M, demo_resolution, generate_scene
 from ..errors import DatasetError
 from ..geo.output import replace_when_complete
+from ..messages import progress_bar
 
 
 @DATASETS.register_module()
@@ -76,7 +76,7 @@ def make_scene_folder(folder: Path, count: int, side: int, first_seed: int) -> N
     with replace_when_complete(note) as partial:
         partial.write_text(json.dumps(settings) + "\n", encoding="utf-8")
     seeds = [seed for seed in range(first_seed, first_seed + count) if not _paths(folder, seed)[1].exists()]
-    for seed in tqdm(seeds, desc="making scenes", unit="scene", disable=not seeds):
+    for seed in progress_bar("making scenes", "scene", quiet=not seeds, iterable=seeds):
         scene = generate_scene((side, side), seed, res_m=demo_resolution(seed))
         for path, content in zip(_paths(folder, seed), (scene.image, scene.labels)):  # labels last: they mark the end
             _write_png(path, content)

@@ -148,3 +148,13 @@ def test_handling_of_warnings_is_restored(monkeypatch: pytest.MonkeyPatch) -> No
     before = warnings.showwarning, list(warnings.filters)
     run_command(monkeypatch, lambda: None)
     assert (warnings.showwarning, list(warnings.filters)) == before
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [("bfloat", "did you mean 'bfloat16'?"), ("double", "'double' is not one of 'auto', 'float32'")],
+)
+def test_wrong_word_of_an_option_is_answered_with_the_closest(value: str, message: str) -> None:
+    result = CliRunner().invoke(main, ["segment", "a.tif", "b.tif", "--dtype", value])
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.split())
