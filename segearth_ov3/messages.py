@@ -34,9 +34,7 @@ def say(text: str) -> None:
 
 
 def progress_bar(title: str, unit: str, *, quiet: bool = False, **options: Any) -> tqdm:
-    """Make a progress bar on standard error; outside of a terminal, one that prints a line every half minute.
-
-    Work that takes less than half a minute leaves no bar in a log.
+    """Make a progress bar on standard error; in a log, one that prints a line at both ends and every half minute.
 
     Args:
         title: What is being done.
@@ -50,7 +48,7 @@ def progress_bar(title: str, unit: str, *, quiet: bool = False, **options: Any) 
     from tqdm import tqdm
 
     if not sys.stderr.isatty():
-        options |= dict.fromkeys(("mininterval", "maxinterval", "delay"), LOG_INTERVAL_S)
+        options |= dict.fromkeys(("mininterval", "maxinterval"), LOG_INTERVAL_S)
         options |= {"file": _Lines(), "leave": True}
     return tqdm(desc=title, unit=unit, disable=quiet, **options)
 

@@ -114,8 +114,7 @@ def test_standard_output_is_the_table(folder: Path, calls: Calls) -> None:
     assert lines[4:] == [["(no data)", "6", "-", "-"]]
 
 
-def test_progress_goes_to_standard_error(folder: Path, calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("segearth_ov3.messages.LOG_INTERVAL_S", 0)
+def test_progress_goes_to_standard_error(folder: Path, calls: Calls) -> None:
     result = run(*ARGUMENTS, "--window", "6")
     assert "2/2" in result.stderr
     assert "segmenting" not in result.stdout
