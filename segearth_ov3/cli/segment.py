@@ -127,7 +127,7 @@ def segment(
             click.echo(format_plan(task, runner.plan(task)))
     elif out_dir is None:
         report = runner.run(tasks[0], "segmenting")
-        if not report.written:
+        if not report.written and not quiet:
             say(f"{tasks[0].dst} is complete; nothing was left to do")
         click.echo(format_report(report))
     else:

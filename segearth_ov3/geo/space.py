@@ -60,7 +60,7 @@ def check_space(paths: Mapping[str, Path], size: tuple[int, int], classes: int, 
         room = f"{folder or os.curdir} has room for {shown_bytes(free)}"
         if free < least[disk]:
             raise RasterError(
-                f"cannot write {paths['labels']}: {room}, and the outputs need {shown_bytes(least[disk])}"
+                f"cannot write {paths['labels']}: {room}, and the outputs need at least {shown_bytes(least[disk])}"
             )
         if warn and free < likely[disk]:
             message = f"{paths['labels']}: {room}, and the outputs may need about {shown_bytes(likely[disk])}"

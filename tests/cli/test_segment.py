@@ -24,6 +24,8 @@ from segearth_ov3.cli.main import RESUME_HINT, main
 from segearth_ov3.cli.options import resolve_device, resolve_dtype
 from segearth_ov3.cli.segment import segment
 from segearth_ov3.errors import OptionError
+from segearth_ov3.geo.options import WindowOptions
+from segearth_ov3.geo.scene import segment_scene
 from segearth_ov3.refiners.lowpass import Lowpass
 from segearth_ov3.refiners.smoothing import Smoothing
 from segearth_ov3.version import __version__
@@ -519,3 +521,26 @@ def test_precision_fits_the_device(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
     assert resolve_dtype(name, device) is expected
+
+
+def test_resume_on_a_complete_scene_is_success_and_says_so(folder: Path, calls: Calls) -> None:
+    first = run(*ARGUMENTS)
+    batches = len(calls.batches)
+    again = run(*ARGUMENTS, "--resume")
+    assert (again.exit_code, again.stdout) == (0, first.stdout)
+    assert again.stderr.splitlines()[-1] == "classes.tif is complete; nothing was left to do"
+    assert len(calls.batches) == batches
+
+
+def test_maps_made_from_python_have_the_tags_of_the_command(folder: Path) -> None:
+    """With the demo's weights, by the lines of the documentation."""
+    options = ["--classes", CLASSES, "--background", "none", "--checkpoint", "demo", "--device", "cpu"]
+    assert run("scene.tif", "command.tif", *options, "--window", "64", "--scores", "scores.tif").exit_code == 0
+    vocabulary = Vocabulary.from_text(CLASSES, background=None)
+    segmenter = segearth_ov3.segmenter.Segmenter(segearth_ov3.checkpoints.load_sam3("demo"), vocabulary)
+    segment_scene("scene.tif", "python.tif", segmenter, windows=WindowOptions(64))
+    with rasterio.open("command.tif") as command, rasterio.open("python.tif") as python:
+        assert command.tags() == python.tags()
+        assert "SEGEARTH_OV3_WEIGHTS_SHA256" in python.tags()
+        assert python.tags()["SEGEARTH_OV3_CHECKPOINT"].startswith("demo")
+    segment_scene("scene.tif", "command.tif", segmenter, windows=WindowOptions(64), resume=True)
