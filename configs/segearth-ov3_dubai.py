@@ -13,4 +13,5 @@
 _base_ = '_base_/dubai.py'
 
 model = dict(
-    vocabulary='{{ fileDirname }}/vocab/dubai.txt', background=1, prob_threshold=0.0, confidence_threshold=0.5)
+    vocabulary='{{ fileDirname }}/vocab/dubai.txt', background=1, prob_threshold=0.0, confidence_threshold=0.5,
+    window=504, stride=378)

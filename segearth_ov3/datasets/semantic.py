@@ -242,7 +242,7 @@ DUBAI = _semantic(
     image_dir="",
     label_dir="",
     image_suffix=".jpg",
-    settings=Settings(0.0, 0.5, 1),
+    settings=Settings(0.0, 0.5, 1, window=504, stride=378),
     items=72,
     licence="CC0 1.0",
     homepage="https://www.kaggle.com/datasets/humansintheloop/semantic-segmentation-of-aerial-imagery",
