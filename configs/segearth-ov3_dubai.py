@@ -6,7 +6,8 @@
 #             or the folder of all sets in the variable SEGEARTH_OV3_DATA
 #             some tiles only: --cfg-options test_dataloader.dataset.tiles=1,2
 # Published:  none
-# Thresholds: prob 0 (every pixel gets its best class), conf 0.5: the toolkit's defaults, not tuned on this set
+# Thresholds: prob 0 (every pixel gets its best class), conf 0.5, window 504, stride 378: the toolkit's defaults, and
+#             windows that keep the houses of the large tiles as large as they are in the small ones
 # Measured:   none yet with SAM 3's weights
 # Comparable: with nothing published; words of our own. Outlines are coarse: a sanity check, not a boundary metric.
 #             Unlabelled, black and undocumented colours are ignored.

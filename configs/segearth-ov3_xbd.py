@@ -1,4 +1,4 @@
-# xBD, images before the disaster, test part: about 933 images of 1024 x 1024, building and background.
+# xBD, images before the disaster, test part: 933 images of 1024 x 1024, building and background.
 #
 # Command:    python tools/test.py configs/segearth-ov3_xbd.py --checkpoint sam3.pt
 # Prepare:    python tools/prepare_data/prepare.py xbd --src DIR

@@ -9,11 +9,12 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 from benchmark_samples import independent_iou, make_dubai, make_loveda, read_reduced_label
-from evaluation_tools import config_of, load_tool, quicken_logs, report_of, save_tiny_weights
+from evaluation_tools import ROOT, config_of, load_tool, quicken_logs, report_of, save_tiny_weights
 from fake_model import FakeSam3
 from PIL import Image
 
 from segearth_ov3.datasets.corruptions import Corruption
+from segearth_ov3.datasets.words import SHIPPED_WORDS
 from segearth_ov3.metrics.report import Report
 
 pytestmark = [
@@ -241,6 +242,40 @@ def test_limit_takes_images_spread_over_the_set_and_says_so(run, model, tmp_path
     assert sorted(path.name for path in (tmp_path / "out" / "predictions").iterdir()) == ["1.png", "3.png"]
     assert "2 of 1669 images" in report.deviations
     assert "on 2 of 1669 images" in (tmp_path / "out" / "results.md").read_text()
+
+
+def test_incomplete_set_of_doubtful_size_is_not_taken_for_complete(tool, sets, model, tmp_path, capsys):
+    """Of VDD nobody counted the images; five were found."""
+    config = tmp_path / "vdd.py"
+    config.write_text(
+        f"_base_ = '{config_of('loveda')}'\nmodel = dict(vocabulary='{ROOT}/configs/vocab/loveda.txt')\n"
+        "dataset_name = 'vdd'\n"
+    )
+    command = [str(config), "--data-root", str(sets.loveda), "--checkpoint", str(sets.weights), "--workers", "0"]
+    assert tool.main([*command, "--out", str(tmp_path / "out")]) == 0
+    assert "5 images; all of VDD (test) are about 80: not comparable" in capsys.readouterr().err
+    report = report_of(tmp_path / "out")
+    assert report.images_of is None
+    assert "5 images, where the whole set is believed to have 80" in report.deviations
+    assert "on 5 of unknown images" in (tmp_path / "out" / "results.md").read_text()
+
+
+def test_results_have_digests_of_what_was_measured(run, model, tmp_path):
+    assert run() == 0
+    assert run("--limit", "3", out=tmp_path / "part") == 0
+    assert run(out=tmp_path / "reduced", options=("test_dataloader.dataset.reduce_zero_label=False",)) == 1  # label 7
+    whole, part = report_of(tmp_path / "out").digests, report_of(tmp_path / "part").digests
+    assert set(whole) == {"words", "label_rule", "images", "label_pixels"}
+    assert (whole["words"], whole["label_rule"]) == (part["words"], part["label_rule"])
+    assert whole["words"] == SHIPPED_WORDS["loveda"]
+    assert (whole["images"] != part["images"], whole["label_pixels"] != part["label_pixels"]) == (True, True)
+
+
+def test_results_name_dtype_and_weights(run, model, tmp_path):
+    assert run() == 0
+    report = report_of(tmp_path / "out")
+    assert report.dtype == report.configuration["dtype"] == "float32"
+    assert len(report.configuration["weights_sha256"]) > 8
 
 
 def test_limit_above_the_number_of_images_takes_all(run, model, tmp_path):

@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
 from ..errors import OptionError
-from ..metrics.report import Report, format_score, markdown_table
+from ..metrics.report import Report, count_of_images, format_score, markdown_table
 from .published import AVERAGES, GENERAL_EIGHT, PUBLISHED, SEMANTIC_EIGHT, PublishedScore
 
 GROUPS = {"semantic": ("eight semantic sets", SEMANTIC_EIGHT), "general": ("eight general sets", GENERAL_EIGHT)}
@@ -68,12 +68,11 @@ def _own_rows(reports: Sequence[Report]) -> list[tuple[str, ...]]:
     for report in reports:
         name, score = report.headline
         window, stride = (report.configuration.get(key) for key in ("window", "stride"))
-        part = "" if report.images == report.images_of else f" of {report.images_of}"
         seconds = report.seconds_per_image
         rows.append(
             (
                 _marked(report, reports),
-                f"{report.images}{part}",
+                count_of_images(report),
                 "whole" if window is None else f"{window} / {stride}",
                 name,
                 f"**{format_score(score)}**",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib.metadata
+import json
 import platform
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from ..version import __version__
 
@@ -51,3 +54,9 @@ def checkout_commit(folder: Path) -> str | None:
     except FileNotFoundError:
         return None
     return result.stdout.strip() or None if result.returncode == 0 else None
+
+
+def settings_digest(settings: Any) -> str:
+    """Return 16 hexadecimal digits that stand for a structure of plain JSON types, in any order of its keys."""
+    text = json.dumps(settings, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]

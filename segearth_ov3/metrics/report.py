@@ -13,7 +13,7 @@ import math
 import statistics
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from ..text_width import pad, text_width
 from .confusion import IntArray, compute_scores
 from .provenance import checkout_commit, package_versions
 
-SCHEMA = "segearth-ov3/results/2"
+SCHEMA = "segearth-ov3/results/3"
 _BINARY = 2  # classes of which the second is what is looked for
 
 
@@ -50,8 +50,11 @@ class Report:
         foreground_IoU: IoU of the second of two classes, which the field reports of such sets; None with more classes.
         per_class: One entry per class, in label order.
         images: Number of images.
-        images_of: Number of images of the whole set; more than `images` if only a part was evaluated.
+        images_of: Number of images of the whole set; more than `images` if only a part was evaluated. None where it
+            is not known.
         deviations: What keeps the result from being compared with published ones, in words.
+        digests: Of words, label rule, list of images and label counts: results that were measured on the same data
+            have the same ones.
         seconds_per_image: Mean time of the prediction alone, without reading the files; None if not measured.
         seconds_per_image_median: Its median.
         device: Name of the device ("cpu (x86_64)", "cuda (NVIDIA H200)").
@@ -73,8 +76,9 @@ class Report:
     foreground_IoU: float | None
     per_class: tuple[ClassResult, ...]
     images: int
-    images_of: int
+    images_of: int | None
     deviations: tuple[str, ...]
+    digests: dict[str, str]
     seconds_per_image: float | None
     seconds_per_image_median: float | None
     device: str
@@ -150,8 +154,9 @@ def make_report(
     device: str,
     dtype: str,
     configuration: Mapping[str, Any],
-    images_of: int | None = None,
+    images_of: int | Literal["unknown"] | None = None,
     deviations: Sequence[str] = (),
+    digests: Mapping[str, str] | None = None,
 ) -> Report:
     """Compute the scores and collect what they depend on; versions, commit and date are those of the moment.
 
@@ -165,6 +170,7 @@ def make_report(
         configuration: All settings, in plain JSON types.
         images_of: Number of images of the whole set; None means that all were evaluated.
         deviations: What keeps the result from being compared with published ones.
+        digests: Of words, label rule, images and label counts.
 
     Returns:
         The report.
@@ -197,8 +203,9 @@ def make_report(
             for index, name in enumerate(classes)
         ),
         images=len(image_seconds),
-        images_of=len(image_seconds) if images_of is None else images_of,
+        images_of=len(image_seconds) if images_of is None else None if images_of == "unknown" else images_of,
         deviations=tuple(deviations),
+        digests=dict(digests or {}),
         seconds_per_image=statistics.fmean(known_seconds) if known_seconds else None,
         seconds_per_image_median=statistics.median(known_seconds) if known_seconds else None,
         device=device,
@@ -233,12 +240,18 @@ def summary(report: Report) -> str:
     speed = "" if report.seconds_per_image is None else f", {report.seconds_per_image:.3f} s per image"
     name, score = report.headline
     foreground = "" if name == "mIoU" else f"{name} {format_score(score)}, "
-    part = "" if report.images == report.images_of else f" of {report.images_of}"
     return (
         f"{report.dataset}: {foreground}mIoU {format_score(report.mIoU)}, aAcc {format_score(report.aAcc)}, "
-        f"mFscore {format_score(report.mFscore)} on {report.images}{part} images; "
+        f"mFscore {format_score(report.mFscore)} on {count_of_images(report)} images; "
         f"{report.device}, {report.dtype}{speed}"
     )
+
+
+def count_of_images(report: Report) -> str:
+    """Say how many images were evaluated, and of how many if that is not all: "2 of 1669", "40 of unknown"."""
+    if report.images == report.images_of:
+        return str(report.images)
+    return f"{report.images} of {'unknown' if report.images_of is None else report.images_of}"
 
 
 def markdown_table(rows: Sequence[Sequence[str]], left: Collection[int] = (0,)) -> str:

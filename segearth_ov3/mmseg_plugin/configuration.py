@@ -16,7 +16,7 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS, MODELS
 
 from ..checkpoints.load import PATH_VARIABLE, check_device, is_demo, open_checkpoint
-from ..datasets import SPECS
+from ..datasets import SPECS, DatasetSpec
 from ..errors import OptionError
 from ..refiners import build_refiners
 from .datasets import build_dataset, check_class_count
@@ -71,12 +71,13 @@ class CheckedSet(NamedTuple):
 
     Attributes:
         dataset: With all images and label files in place.
-        total: Images of the whole set, by its facts where they are known.
+        total: Images of the whole set: by its facts if it is a benchmark set, never the number that was found; None
+            where they are not known, or doubtful and not what was found.
         note: What a reader of the results should know about the data, if anything.
     """
 
     dataset: BaseSegDataset
-    total: int
+    total: int | None
     note: str | None
 
 
@@ -116,19 +117,28 @@ def _open_dataset(config: Config, limit: int | None) -> CheckedSet:
     settings = config.test_dataloader.dataset
     spec = SPECS.get(config.get("dataset_name", ""))
     dataset = build_dataset(settings, spec)
-    total = len(dataset)
+    found = len(dataset)
     if settings.get("indices") is not None:
         if limit is not None:
             raise OptionError("give --limit or test_dataloader.dataset.indices, not both")
-        total = len(build_dataset({**settings, "indices": None}, spec))
+        found = len(build_dataset({**settings, "indices": None}, spec))
     if limit is not None:
-        settings.indices = spread_indices(total, limit)
+        settings.indices = spread_indices(found, limit)
         dataset.get_subset_(settings.indices)
-    if spec is None or spec.items is None or len(dataset) == spec.items:
+    if spec is None:
+        return CheckedSet(dataset, found, None)
+    total = spec.items if spec.items_certain or found == spec.items else None
+    if len(dataset) == total:
         return CheckedSet(dataset, total, None)
-    about = "" if spec.items_certain else "about "
-    note = f"{len(dataset)} images; all of {spec.title} are {about}{spec.items}: not comparable with published scores"
-    return CheckedSet(dataset, spec.items if spec.items_certain else total, note)
+    return CheckedSet(dataset, total, _note_on_count(spec, len(dataset)))
+
+
+def _note_on_count(spec: DatasetSpec, images: int) -> str:
+    if spec.items is None:
+        number = "how many all of {} are is not known"
+    else:
+        number = f"all of {{}} are {'' if spec.items_certain else 'about '}{spec.items}"
+    return f"{images} images; {number.format(spec.title)}: not comparable with published scores"
 
 
 def check_option_keys(config: Config, options: dict[str, Any]) -> None:

@@ -33,9 +33,9 @@ from mmseg.registry import MODELS
 from ..atomic import complete_or_absent
 from ..metrics.report import Report, make_report, to_markdown
 from .configuration import CheckedSet
+from .deviations import data_digests, deviations
 from .hooks import PicturesHook, ProgressHook, RecordHook, SavePredictionsHook
 from .processes import in_first, together
-from .protocol import deviations
 from .records import RECORDS, ImageRecord, RecordFile, image_names, sum_confusions
 from .segmentor import Network, SegEarthOV3Segmentor, load_network
 from .workfolder import check_leftovers, hold_folder, make_folder
@@ -255,10 +255,11 @@ def _run_loop(
 def _report(
     config: Config, checked: CheckedSet, segmentor: SegEarthOV3Segmentor, records: Sequence[ImageRecord]
 ) -> Report:
-    settings = segmentor.describe()
+    settings, data = segmentor.describe(), config.test_dataloader.dataset.to_dict()
     classes = checked.dataset.metainfo["classes"]
+    confusion = sum_confusions(records, len(classes))
     return make_report(
-        sum_confusions(records, len(classes)),
+        confusion,
         classes,
         dataset=config.get("dataset_name") or type(checked.dataset).__name__,
         image_seconds=[record.seconds[0] for record in records],
@@ -267,10 +268,11 @@ def _report(
         configuration={
             **settings,
             "config": Path(config.filename).name,
-            "data": config.test_dataloader.dataset.to_dict(),
+            "data": data,
         },
-        images_of=checked.total,
-        deviations=deviations(config, len(records), checked.total),
+        images_of="unknown" if checked.total is None else checked.total,
+        deviations=deviations(config, settings["classes"], len(records), checked.total),
+        digests=data_digests(checked.dataset, data.get("pipeline", ()), settings["classes"], confusion),
     )
 
 

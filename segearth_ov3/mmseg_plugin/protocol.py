@@ -1,17 +1,13 @@
-"""How a set is evaluated other than published: windows, corrupted images, a part of the images; and saying so."""
+"""Evaluate a set other than published: in windows, on corrupted images, or in part; `deviations` says so."""
 
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from mmengine.config import Config, ConfigDict
 
-from ..checkpoints import is_demo
-from ..datasets import SPECS
 from ..datasets.corruptions import Corruption
-from ..datasets.published import RELEASED
 from ..errors import OptionError
 
 _LOADERS = ("LoadPicture", "LoadImageFromFile")
@@ -90,45 +86,3 @@ def spread_indices(total: int, limit: int) -> list[int]:
     if limit >= total:
         return list(range(total))
     return [(2 * index + 1) * total // (2 * limit) for index in range(limit)]
-
-
-def deviations(config: Config, images: int, total: int) -> list[str]:
-    """What keeps a result from being compared with published ones.
-
-    Args:
-        config: As evaluated.
-        images: Number of images evaluated.
-        total: Number of images of the whole set.
-
-    Returns:
-        Reasons in words ("2 of 1669 images"); none where everything is as published.
-    """
-    model, name = config.model, config.get("dataset_name", "")
-    found = [f"{images} of {total} images"] if images != total else []
-    found += [
-        f"corrupted by {step.kind}:{step.severity}"
-        for step in config.test_dataloader.dataset.get("pipeline", ())
-        if step.type == "CorruptPicture"
-    ]
-    if name in RELEASED:
-        for key, value in dataclasses.asdict(RELEASED[name]).items():
-            if _get(model, key) != value:
-                found.append(f"{key} {_get(model, key)} (published {value})")
-    if name in SPECS:
-        words = Path(model.vocabulary).name if isinstance(model.vocabulary, str) else "one's own"
-        if words != SPECS[name].vocabulary:
-            found.append(f"words of {words} (published {SPECS[name].vocabulary})")
-    found += [f"{key} off" for key in ("use_semantic", "use_instance") if not model.get(key, True)]
-    presence = model.get("presence", "full")
-    found += [] if presence == "full" else [f"presence {presence}"]
-    found += ["with token refiners"] if model.get("refiners") else []
-    if is_demo(model.get("checkpoint")) and name != "demo":
-        found.append("the demo model, which is for trying out")
-    return found
-
-
-def _get(model: ConfigDict, key: str) -> Any:
-    """A setting of the model, or its default."""
-    defaults = {"prob_threshold": 0.0, "confidence_threshold": 0.5, "background": 0}
-    value = model.get(key, defaults.get(key))
-    return model.get("window") if key == "stride" and value is None else value

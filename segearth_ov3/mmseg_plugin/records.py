@@ -7,7 +7,6 @@ of the 171 classes that a vocabulary may have.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os.path
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from ..atomic import complete_or_absent
 from ..errors import OptionError
 from ..metrics.confusion import IntArray
+from ..metrics.provenance import settings_digest
 from .workfolder import GO_ON
 
 RECORDS = "records.jsonl"
@@ -188,12 +188,6 @@ class RecordFile:
                 f"{_AGAIN}"
             )
         return record
-
-
-def settings_digest(settings: Any) -> str:
-    """Return 16 hexadecimal digits that stand for a structure of plain JSON types, whatever the order of its keys."""
-    text = json.dumps(settings, sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def differences(found: Any, wanted: Any, key: str = "") -> Iterator[str]:

@@ -52,6 +52,18 @@ def test_binary_set_is_headed_by_the_iou_of_its_foreground():
     assert cells(page, "**ours**") == ["**ours**", "**60.00**"]
 
 
+def test_unknown_number_of_images_stands_in_the_row():
+    page = comparison_page([make("gf_road", classes=2, images_of="unknown", deviations=["2 images, and ..."])])
+    assert cells(page, "gf_road [1]")[1] == "2 of unknown"
+    assert "- [1] gf_road is not comparable with published scores: 2 images, and ...." in page
+
+
+def test_absent_sets_are_listed_without_being_failures():
+    page = comparison_page([make("loveda")], {}, {"segearth-ov3_vdd": "data/VDD"})
+    assert "- segearth-ov3_vdd not found: no folder data/VDD" in page
+    assert "failed" not in page
+
+
 def test_windows_stand_in_the_row():
     settings = {"checkpoint": "a", "checkpoint_sha256": "b", "window": 512, "stride": 341}
     assert cells(comparison_page([make("loveda", configuration=settings)]), "loveda")[2] == "512 / 341"

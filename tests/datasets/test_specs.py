@@ -161,7 +161,8 @@ def test_facts_are_those_of_the_overview(name, shared_dir):
         assert spec.items == SPECS["context59"].items
     else:
         assert spec.items == (int(number[0]) if number else None)
-        assert spec.items_certain == ("[r]" not in items)
+        # of xBD, other numbers of DATASETS.md confirm the count
+        assert spec.items_certain == ("[r]" not in items or spec.name == "xbd")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from segearth_ov3.datasets.corruptions import Corruption
 from segearth_ov3.errors import OptionError
 from segearth_ov3.mmseg_plugin.configuration import load_config
 from segearth_ov3.mmseg_plugin.processes import start_processes, together
-from segearth_ov3.mmseg_plugin.protocol import Protocol, deviations, spread_indices
+from segearth_ov3.mmseg_plugin.protocol import Protocol, spread_indices
 
 pytestmark = pytest.mark.mmseg
 
@@ -62,37 +62,6 @@ def test_pipeline_that_loads_no_image_is_told(config):
     config.test_dataloader.dataset.pipeline = [{"type": "LoadLabels"}]
     with pytest.raises(OptionError, match="--corrupt: no step of the pipeline loads an image"):
         Protocol(corrupt=Corruption("blur", 2)).apply(config)
-
-
-@pytest.mark.parametrize("name", ["loveda", "potsdam", "vaihingen"])
-def test_complete_set_as_published_deviates_in_nothing(name):
-    assert deviations(load_config(config_of(name), checkpoint="sam3.pt"), 9, 9) == []
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"prob_threshold": 0.3}, "prob_threshold 0.3 (published 0.5)"),
-        ({"confidence_threshold": 0.3}, "confidence_threshold 0.3 (published 0.5)"),
-        ({"background": None}, "background None (published 0)"),
-        ({"window": 64, "stride": 8}, "window 64 (published None)"),
-        ({"presence": "gate_only"}, "presence gate_only"),
-        ({"use_semantic": False}, "use_semantic off"),
-        ({"refiners": ["smoothing"]}, "with token refiners"),
-        ({"vocabulary": "other/words.txt"}, "words of words.txt (published loveda.txt)"),
-        ({"vocabulary": ["a", "b"]}, "words of one's own (published loveda.txt)"),
-        ({"checkpoint": "demo"}, "the demo model, which is for trying out"),
-    ],
-    ids=str,
-)
-def test_deviation_is_said(config, change, said):
-    config.model.update(change)
-    assert said in deviations(config, 9, 9)
-
-
-def test_part_and_corruption_are_said(config):
-    Protocol(corrupt=Corruption("haze", 4)).apply(config)
-    assert deviations(config, 3, 1669) == ["3 of 1669 images", "corrupted by haze:4"]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,6 @@ from segearth_ov3.mmseg_plugin.records import (
     PixelCounts,
     RecordFile,
     differences,
-    settings_digest,
     sum_confusions,
 )
 
@@ -187,12 +186,6 @@ def test_full_disk_names_the_file_and_how_to_continue(tmp_path, monkeypatch):
     ):
         file.add(record("b"))
     assert list(file.records) == ["a"]
-
-
-def test_digest_ignores_the_order_of_keys_and_sees_every_value():
-    one = settings_digest({"a": [1, {"b": None}], "c": 0.5})
-    assert one == settings_digest({"c": 0.5, "a": [1, {"b": None}]})
-    assert len({one, settings_digest({"a": [1, {"b": False}], "c": 0.5}), settings_digest({})}) == 3
 
 
 def test_records_of_another_file_are_taken_in_once(tmp_path):
