@@ -1,6 +1,6 @@
 """Dependencies point one way: a file imports from its own package and from lower layers only.
 
-    0  errors, shapes, registry, version, atomic, locks, finite, messages, text_width, words
+    0  errors, shapes, registry, version, atomic, locks, finite, messages, text_width, words, table
     1  sam3/   vocabulary   metrics/   geo/ (all but the files of layer 5)   demo/ (drawing of scenes)
     2  checkpoints   refiners/   datasets/
     3  engine/
@@ -35,6 +35,7 @@ LAYERS = {
     "messages": 0,
     "text_width": 0,
     "words": 0,
+    "table": 0,
     "sam3": 1,
     "vocabulary": 1,
     "metrics": 1,

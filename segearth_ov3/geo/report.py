@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import RasterError
+from ..table import format_table, html_table
 from .area import PixelAreas, measure_pixels, sum_by_class
 from .raster import RasterProfile
 
@@ -32,7 +34,7 @@ class ClassArea:
 
 @dataclasses.dataclass(frozen=True)
 class SceneReport:
-    """What was found in a scene.
+    """What was found in a scene; prints as a table, in a notebook too.
 
     Attributes:
         classes: One entry per class, in label order.
@@ -51,6 +53,23 @@ class SceneReport:
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     written: tuple[Path, ...] = ()
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Return heading and classes as text: name, pixels, share of the valid pixels, hectares; "-" for no area."""
+        rows: list[tuple[str, ...]] = [("class", "pixels", "share", "hectares")]
+        for entry in self.classes:
+            hectares = "-" if entry.hectares is None else f"{entry.hectares:.4f}"
+            rows.append((entry.name, str(entry.pixels), f"{entry.share:.2%}", hectares))
+        if self.invalid_pixels:
+            rows.append(("(no data)", str(self.invalid_pixels), "-", "-"))
+        return rows
+
+    def __str__(self) -> str:
+        return format_table(self.rows())
+
+    def _repr_html_(self) -> str:
+        remarks = [f"Note: {note}" for note in self.notes] + [f"Warning: {warning}" for warning in self.warnings]
+        return html_table(self.rows()) + "".join(f"<p>{html.escape(remark)}</p>" for remark in remarks)
 
 
 class ClassCounter:

@@ -19,13 +19,14 @@ from .options import FunctionPredictor, Outputs, PathLike, PredictFunction, Pred
 from .ownership import Overwrite
 from .palette import MAX_COLORS, Color, class_colors
 from .planning import job_tags, plan_job
+from .progress import ProgressOption
 from .raster import RasterProfile, open_scene
 from .reader import ReadOptions, SceneReader
 from .report import ClassArea, ClassCounter, SceneReport
 from .results import Results, layers_of
 from .scene_outputs import SceneOutputs
 from .space import check_space
-from .stream import Job, Progress, run_job
+from .stream import Job, run_job
 from .unfinished import check_unfinished, open_journal
 from .vectors import check_vector_destination
 
@@ -91,7 +92,7 @@ def segment_scene(
     overwrite: Overwrite = False,
     resume: bool = False,
     tags: Mapping[str, Any] | None = None,
-    progress: Progress | None = None,
+    progress: ProgressOption = "bar",
 ) -> SceneReport:
     """Label every pixel of a georeferenced raster.
 
@@ -114,7 +115,8 @@ def segment_scene(
             the same settings is kept, and outputs that are missing are made from it where that is possible.
         tags: More metadata for the maps; what is not text is stored as JSON. Names that begin with SEGEARTH_OV3_ or
             CLASS_ are set by this package.
-        progress: Called with the windows done and their total.
+        progress: Called with the windows done and their total. "bar" shows a bar in a notebook or on a terminal; None
+            shows nothing.
 
     Returns:
         Pixels, share and area of each class, and which files were written.
@@ -166,7 +168,7 @@ def _segment(
     scene: SceneOutputs,
     source: SourceFacts,
     settings: Mapping[str, Any],
-    progress: Progress | None,
+    progress: ProgressOption,
     **options: bool,
 ) -> ClassCounter:
     """Score all windows that are not finished and write all outputs."""

@@ -24,13 +24,12 @@ from ..errors import ShapeError
 from ..finite import check_finite
 from .blend import RowBlender, axis_weights, decide_labels
 from .journal import BAND_ROWS, Journal
+from .progress import ProgressOption, windows_progress
 from .reader import SceneReader, Tile
 from .tiles import ScenePlan, Strip
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-Progress = Callable[[int, int], None]
 
 SCORE_LEVELS = 254  # of a score from 0 to 1 in 8 bits
 SCORE_NODATA = 255
@@ -71,13 +70,14 @@ class Job:
         return len(self.plan.row_starts) * sum(strip.last - strip.first for strip in self.strips)
 
 
-def run_job(job: Job, journal: Journal, progress: Progress | None = None) -> None:
+def run_job(job: Job, journal: Journal, progress: ProgressOption = None) -> None:
     """Label what the journal does not have yet.
 
     Args:
         job: What to do.
         journal: Takes the finished rows; its layers say what is kept.
-        progress: Called with the windows done and their total; windows without a valid pixel count as well.
+        progress: Called with the windows done and their total; windows without a valid pixel count as well. Or "bar",
+            see `geo.progress`.
 
     Raises:
         RasterError: The scene is damaged, or the journal cannot be written.
@@ -85,12 +85,13 @@ def run_job(job: Job, journal: Journal, progress: Progress | None = None) -> Non
         ScoreError: `predict` returned scores that are not finite.
     """
     done = 0
-    for index in range(len(job.strips)):
-        worker = _StripWorker(job, journal, index)
-        for windows in worker.run(start=journal.finished_rows(index)):
-            done += windows
-            if progress is not None:
-                progress(done, job.windows)
+    with windows_progress(progress) as show:
+        for index in range(len(job.strips)):
+            worker = _StripWorker(job, journal, index)
+            for windows in worker.run(start=journal.finished_rows(index)):
+                done += windows
+                if show is not None:
+                    show(done, job.windows)
 
 
 class _StripWorker:

@@ -474,7 +474,7 @@ def test_examples_use_a_background_as_it_works(text: Path | click.Command) -> No
     else:
         source = text.read_text(encoding="utf-8")
     for example in re.findall(
-        r"^.*(?:--classes|from_text\() *\".*background[;,\"].*(?:\n +--.*)*$", source, re.MULTILINE
+        r"^.*(?:--classes|from_text\() *\".*background[;,\"].*(?:\n.+){0,2}", source, re.MULTILINE
     ):
         assert re.search(r"--prob-threshold 0\.|prob_threshold=0\.|background=None|--background none", example), example
 
