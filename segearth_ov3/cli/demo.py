@@ -61,7 +61,7 @@ def demo(out: str, size: int, seed: int, device: str, overwrite: Overwrite, quie
     from ..segmenter import Segmenter
     from ..vocabulary import Vocabulary
     from .options import ModelOptions
-    from .running import format_report, window_progress
+    from .running import window_progress
 
     for path in (source, truth):  # all, before the first is written
         check_destination(path, (), overwrite="force" if overwrite and is_generated_scene(path) else overwrite)
@@ -84,7 +84,7 @@ def demo(out: str, size: int, seed: int, device: str, overwrite: Overwrite, quie
             overwrite=overwrite,
             progress=progress,
         )
-    click.echo(format_report(report))
+    click.echo(str(report))
     click.echo(f"mIoU {mean_iou(target, scene.labels):.4f} against {truth}; look at {overlay}")
 
 

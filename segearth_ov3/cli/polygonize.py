@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from ..messages import progress_bar
+from ..table import format_table
 from .options import overwrite_option
 from .scene_options import access_options
-from .table import format_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

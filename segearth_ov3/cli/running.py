@@ -12,7 +12,6 @@ from ..geo.names import shown_name
 from ..messages import progress_bar, say
 from .scene_messages import OncePerKind, printable
 from .scenes import SceneTask
-from .table import format_table
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -123,17 +122,6 @@ def window_progress(title: str, *, quiet: bool) -> Iterator[Callable[[int, int],
             bars[0].update(done - bars[0].n)
 
         yield show
-
-
-def format_report(report: SceneReport) -> str:
-    """The classes of a scene as a table of text: class, pixels, share of the valid pixels, hectares."""
-    rows = [("class", "pixels", "share", "hectares")]
-    for entry in report.classes:
-        hectares = "-" if entry.hectares is None else f"{entry.hectares:.4f}"
-        rows.append((entry.name, str(entry.pixels), f"{entry.share:.2%}", hectares))
-    if report.invalid_pixels:
-        rows.append(("(no data)", str(report.invalid_pixels), "-", "-"))
-    return format_table(rows)
 
 
 def format_plan(task: SceneTask, plan: DryRun) -> str:

@@ -24,7 +24,7 @@ from .options import (
     score_options,
     vocabulary_options,
 )
-from .running import SceneRunner, format_plan, format_report
+from .running import SceneRunner, format_plan
 from .scene_options import output_options, reading_options, window_options
 from .scenes import DEFAULT_NAME, SceneTask, ShardType, expand_sources, plan_tasks
 
@@ -129,7 +129,7 @@ def segment(
         report = runner.run(tasks[0], "segmenting")
         if not report.written and not quiet:
             say(f"{tasks[0].dst} is complete; nothing was left to do")
-        click.echo(format_report(report))
+        click.echo(str(report))
     else:
         of_shard = "" if shard[1] == 1 else f"-{shard[0]}-of-{shard[1]}"
         table = Path(summary or Path(out_dir) / f"summary{of_shard}.csv")

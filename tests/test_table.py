@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from segearth_ov3.cli.table import format_table
 from segearth_ov3.metrics.report import markdown_table
+from segearth_ov3.table import format_table
 from segearth_ov3.text_width import text_width
 
 
