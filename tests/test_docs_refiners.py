@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from segearth_ov3.refiners import REFINERS, build_refiners
+from segearth_ov3.refiners import REFINERS, build_refiners, describe_refiner
 from segearth_ov3.refiners.base import RefinerContext
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs" / "refiners.md").read_text(encoding="utf-8")
@@ -25,12 +26,16 @@ def test_segmenter_of_the_page_has_its_refiners() -> None:
     assert [refiner["type"] for refiner in names["segmenter"].describe()["refiners"]] == ["smoothing", "lowpass"]
 
 
-def test_refiner_of_the_page_can_be_added(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("segearth_ov3.refiners.REFINERS", dict(REFINERS))
-    exec(ADDING, {})
-    (centring,) = build_refiners(["centring:weight=1.0,at=pyramid"])
+def test_refiner_of_the_page_works_by_its_dotted_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "my_refiner.py").write_text(ADDING)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delitem(sys.modules, "my_refiner", raising=False)
+    (text,) = re.findall(r"`--refiner (my_refiner\S+)`", PAGE)
+    (centring,) = build_refiners([text])
+    assert describe_refiner(centring) == {"type": "my_refiner.Centring", "weight": 0.2, "at": "memory"}
     tokens = torch.rand((2, 3, 5, 5), generator=torch.Generator().manual_seed(0))
-    refined = centring(tokens, RefinerContext(torch.zeros(2, 3, 8, 8)))
+    (whole,) = build_refiners(["my_refiner.Centring:weight=1.0"])
+    refined = whole(tokens, RefinerContext(torch.zeros(2, 3, 8, 8)))
     torch.testing.assert_close(refined.mean((2, 3)), torch.zeros(2, 3))
-    assert centring.at == "pyramid"
     assert len(ADDING.strip().splitlines()) <= 24

@@ -20,6 +20,7 @@ from ..vocabulary import Vocabulary
 if TYPE_CHECKING:
     from ..sam3.model import Sam3
 
+_SHOWN = 3  # overlong prompts that a warning names
 TEXT_CHUNK = 64
 
 
@@ -80,17 +81,22 @@ def check_tokens(vocabulary: Vocabulary, context_length: int) -> None:
 
 
 def warn_overlong(vocabulary: Vocabulary, context_length: int) -> None:
-    """Name the prompts that the network will not read to their end.
+    """Warn once about all prompts that the network will not read to their end.
 
     Args:
         vocabulary: The prompts.
         context_length: Most tokens of a prompt, start and end included.
     """
-    for prompt in vocabulary.prompts:
-        tokens = count_tokens(prompt)
-        if tokens > context_length:
-            message = f"prompt {prompt!r} has {tokens} tokens, start and end included; everything after the first"
-            warnings.warn(f"{message} {context_length} is cut off, use fewer words", VocabularyWarning, stacklevel=2)
+    counts = {prompt: count_tokens(prompt) for prompt in vocabulary.prompts}
+    overlong = [f"{prompt!r} ({tokens})" for prompt, tokens in counts.items() if tokens > context_length]
+    if overlong:
+        shown = ", ".join(overlong[:_SHOWN]) + (f" and {len(overlong) - _SHOWN} more" if len(overlong) > _SHOWN else "")
+        warnings.warn(
+            f"the network reads {context_length} tokens of a prompt, start and end included, and the ends of these are "
+            f"cut off: {shown}; use fewer words",
+            VocabularyWarning,
+            stacklevel=2,
+        )
 
 
 class TextCache:

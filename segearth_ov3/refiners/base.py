@@ -83,7 +83,7 @@ class Refiner(Protocol):
 
     Attributes:
         at: Where it acts, one of `PLACES`.
-        needs: What it reads besides the tokens: "image", "prompts". The engine provides those, and no more.
+        needs: What it reads from the context besides the tokens: "image", "prompts". A place that lacks it is refused.
     """
 
     @property
@@ -97,7 +97,7 @@ class Refiner(Protocol):
 
         Args:
             tokens: (N, D, g, g), floating; may be non-contiguous.
-            context: What `needs` names is there.
+            context: Pixels of the images; at the memory also the prompts.
 
         Returns:
             As `tokens`: shape, dtype, device.

@@ -8,7 +8,7 @@ from fake_model import FakeSam3
 from golden import load_tiny
 
 from segearth_ov3.engine import text_cache
-from segearth_ov3.engine.text_cache import TextCache, encode_prompts, encode_vocabulary
+from segearth_ov3.engine.text_cache import TextCache, encode_prompts, encode_vocabulary, warn_overlong
 from segearth_ov3.errors import VocabularyError, VocabularyWarning
 from segearth_ov3.sam3.model import Sam3, set_compute_dtype
 from segearth_ov3.segmenter import Segmenter
@@ -71,11 +71,16 @@ def words(count: int) -> str:
     return " ".join(["road"] * count)
 
 
-def test_overlong_prompt_is_named_in_a_warning() -> None:
-    vocabulary = Vocabulary((("water",), (words(31),)))
-    with pytest.warns(VocabularyWarning, match=f"prompt '{words(31)}' has 33 tokens.* first 32 is cut off") as caught:
-        encode_vocabulary(FakeSam3(), vocabulary)
+def test_overlong_prompts_are_named_in_one_warning() -> None:
+    prompts = [words(31), words(30), *(f"{words(29 + count)} end" for count in range(2, 18))]
+    with pytest.warns(VocabularyWarning) as caught:
+        warn_overlong(Vocabulary.from_lines(prompts), context_length=32)
     assert len(caught) == 1
+    message = str(caught[0].message)
+    assert message.startswith("the network reads 32 tokens of a prompt")
+    assert f"cut off: '{words(31)}' (33), '{words(31)} end' (34), " in message
+    assert message.endswith(" and 14 more; use fewer words")
+    assert f"'{words(30)}'" not in message
 
 
 def test_prompt_that_just_fits_gives_no_warning() -> None:
