@@ -67,7 +67,7 @@ class LabelRaster:
             if number is None or (self.names and not 0 <= number < len(self.names)):
                 known = ", ".join(f"{index} {name}" for index, name in enumerate(self.names))
                 raise OptionError(
-                    f"{self.profile.path} has no class {text!r}; "
+                    f"{self.profile.shown} has no class {text!r}; "
                     + (f"expected one of: {known}" if known else "it has no names of classes, give their numbers")
                 )
             found.append(number)
