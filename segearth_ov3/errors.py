@@ -65,6 +65,10 @@ class RasterWarning(SegEarthWarning):
     """A raster works, but something in it limits what the result means."""
 
 
+class FontWarning(SegEarthWarning):
+    """A picture lacks letters, because no font has them."""
+
+
 class StaleBuildWarning(SegEarthWarning):
     """Compiled code does not fit the package and is not used."""
 

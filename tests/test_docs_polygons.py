@@ -29,7 +29,7 @@ def test_snippet_prints_what_the_page_says(
 
 def test_page_names_every_format_and_option_of_its_own() -> None:
     assert all(f"`{ending}`" in PAGE for ending in DRIVERS)
-    shared = {"--overwrite", "--quiet"}
+    shared = {"--overwrite", "--force", "--quiet", "--allow-outside", "--allow-network"}
     options = {name for parameter in polygonize.params for name in parameter.opts if name.startswith("--")}
     assert all(f"`{name}" in PAGE for name in options - shared)
 

@@ -29,7 +29,7 @@ WINDOW_PX, OVERLAP = 336, 0.5
 @click.option(
     "--size", type=click.IntRange(64, 4096), default=784, show_default=True, help="Side of the scene, pixels."
 )
-@click.option("--seed", type=click.IntRange(min=0), default=1000157, show_default=True, help="Which scene.")
+@click.option("--seed", type=click.IntRange(min=0), default=1000238, show_default=True, help="Which scene.")
 @click.option("--device", type=DeviceType(), default="auto", show_default=True, help="auto, cpu, cuda, cuda:0 or mps.")
 @overwrite_option
 @click.option("--quiet", is_flag=True, help="No progress bar.")
@@ -73,17 +73,22 @@ def demo(out: str, size: int, seed: int, device: str, overwrite: Overwrite, quie
     options = ModelOptions(DEMO_NAME, resolve_device(device), "float32")
     vocabulary = Vocabulary.from_lines(SCENE_CLASSES, background=None)
     segmenter = Segmenter(options.load(), vocabulary, confidence_threshold=SPECS["demo"].settings.confidence_threshold)
-    with window_progress("segmenting", quiet=quiet) as progress:
-        report = segment_scene(
-            source,
-            target,
-            segmenter,
-            colors=SCENE_COLORS,
-            windows=WindowOptions(WINDOW_PX, overlap=OVERLAP),
-            outputs=Outputs(overlay=overlay),
-            overwrite=overwrite,
-            progress=progress,
-        )
+    try:
+        with window_progress("segmenting", quiet=quiet) as progress:
+            report = segment_scene(
+                source,
+                target,
+                segmenter,
+                colors=SCENE_COLORS,
+                windows=WindowOptions(WINDOW_PX, overlap=OVERLAP),
+                outputs=Outputs(overlay=overlay),
+                overwrite=overwrite or True,  # of an interrupted demo: what is complete was found above
+                progress=progress,
+            )
+    except BaseException:
+        for path in () if overwrite else (source, truth):  # so that the same command works again
+            path.unlink()
+        raise
     click.echo(str(report))
     click.echo(f"mIoU {mean_iou(target, scene.labels):.4f} against {truth}; look at {overlay}")
 

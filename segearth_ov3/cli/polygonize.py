@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     type=click.FloatRange(min=0),
     metavar="PX",
     default=0,
-    help="Remove corners that matter less than about so many pixels; neighbours keep their common border.",
+    help="Remove corners that stand out by less than about PX pixels; neighbours keep their common border.",
 )
 @access_options
 @overwrite_option
@@ -54,9 +54,9 @@ def polygonize(
     """Turn the label raster LABELS into polygons and write them to DST.
 
     LABELS is a map made by `segearth-ov3 segment`, or any raster with one band of whole numbers. DST ends with .gpkg
-    (GeoPackage), .fgb (FlatGeobuf), .geojson (WGS 84), or .parquet where GDAL can write it. Each connected area is one
-    polygon with its class, area in square metres and, on request, mean confidence. A table of classes, numbers of
-    polygons and areas goes to standard output.
+    (GeoPackage), .fgb (FlatGeobuf), .geojson (longitude and latitude of WGS 84), or .parquet where GDAL can write it.
+    Each connected area is one polygon with its class, area in square metres and, with --confidence, mean confidence.
+    The command prints a table of classes, numbers of polygons and areas.
 
     \b
     Examples:

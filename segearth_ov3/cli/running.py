@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..geo.dry_run import DryRun
     from ..geo.options import Predictor, WindowOptions
     from ..geo.ownership import Overwrite
+    from ..geo.palette import Color
     from ..geo.reader import ReadOptions
     from ..geo.report import SceneReport
 
@@ -30,13 +31,14 @@ class SceneRunner:
     Attributes:
         load: Loads the weights, when the first scene needs them.
         classes: Names of the classes.
-        reading, windows, overwrite, resume: As of `geo.scene.segment_scene`.
+        colors, reading, windows, overwrite, resume: As of `geo.scene.segment_scene`.
         quiet: Show no progress and no notes.
         notes: Notes that were shown.
     """
 
     load: Callable[[], Predictor]
     classes: Sequence[str]
+    colors: Sequence[Color] | None
     reading: ReadOptions
     windows: WindowOptions
     overwrite: Overwrite
@@ -56,6 +58,7 @@ class SceneRunner:
                 task.dst,
                 predictor,
                 classes=self.classes,
+                colors=self.colors,
                 reading=self.reading,
                 windows=self.windows,
                 outputs=task.outputs,

@@ -184,6 +184,14 @@ def output_options(command: CommandT) -> CommandT:
     return grouped(command, "outputs", _outputs_from, options)
 
 
+colors_option = click.option(
+    "--colors",
+    "colors_file",
+    metavar="FILE",
+    help="Colours of classes, a line each: building,#dc364c  [default: by their names]",
+)
+
+
 def _reading_from(values: Mapping[str, Any]) -> ReadOptions:
     from ..geo.reader import ReadOptions
 

@@ -25,7 +25,7 @@ from .options import (
     vocabulary_options,
 )
 from .running import SceneRunner, format_plan
-from .scene_options import output_options, reading_options, window_options
+from .scene_options import colors_option, output_options, reading_options, window_options
 from .scenes import DEFAULT_NAME, SceneTask, ShardType, expand_sources, plan_tasks
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 @reading_options
 @window_options
 @output_options
+@colors_option
 @click.option(
     "--out-dir", metavar="DIR", help="Work on many scenes: all arguments are files, patterns, folders or lists."
 )
@@ -75,6 +76,7 @@ def segment(
     reading: ReadOptions,
     windows: WindowOptions,
     outputs: Outputs,
+    colors_file: str | None,
     out_dir: str | None,
     name: str,
     shard: tuple[int, int],
@@ -111,6 +113,9 @@ def segment(
     if outputs.confidence is None and outputs.scores is None:
         require_several_classes(words.classes)
     _warn_of_background(vocabulary, words, scores.prob_threshold)
+    from ..geo.color_file import read_colors
+
+    colors = None if colors_file is None else read_colors(colors_file, words.class_names)
 
     @functools.cache
     def load() -> Predictor:
@@ -121,7 +126,7 @@ def segment(
         segmenter = Segmenter(network, words, refiners=refiners, compile=compile, **vars(scores))
         return FixedPredictor(segmenter, segmenter.describe())
 
-    runner = SceneRunner(load, words.class_names, reading, windows, overwrite, resume, quiet)
+    runner = SceneRunner(load, words.class_names, colors, reading, windows, overwrite, resume, quiet)
     if dry_run:
         for task in tasks:
             click.echo(format_plan(task, runner.plan(task)))

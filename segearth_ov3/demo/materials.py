@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 SCENE_CLASSES = ("building", "road", "water", "tree", "grass", "bare soil", "field", "swimming pool")
 SCENE_COLORS = (
-    (214, 69, 65),
+    (211, 67, 61),
     (110, 112, 118),
     (52, 118, 196),
     (29, 104, 51),
-    (140, 198, 88),
-    (201, 160, 112),
+    (145, 199, 82),
+    (201, 162, 121),
     (240, 205, 70),
     (60, 222, 220),
 )

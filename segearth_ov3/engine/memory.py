@@ -159,8 +159,7 @@ class WorkSize:
             self._said = True
             warnings.warn(
                 f"{was}; going on in smaller pieces, which takes longer and changes results by rounding only; "
-                f"to begin with smaller ones, give fewer windows or images at a time (--batch), or a smaller "
-                f"Segmenter(prompt_chunk=)",
+                f"to begin with smaller ones, give a smaller prompt_chunk or fewer images at a time",
                 LowMemoryWarning,
                 stacklevel=3,
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import difflib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -65,13 +66,18 @@ class LabelRaster:
                 digits = text.removeprefix("class_")
                 number = int(digits) if digits.removeprefix("-").isdecimal() else None
             if number is None or (self.names and not 0 <= number < len(self.names)):
-                known = ", ".join(f"{index} {name}" for index, name in enumerate(self.names))
-                raise OptionError(
-                    f"{self.profile.shown} has no class {text!r}; "
-                    + (f"expected one of: {known}" if known else "it has no names of classes, give their numbers")
-                )
+                raise OptionError(f"{self.profile.path} has no class {text!r}; {self._advice(text)}")
             found.append(number)
         return found
+
+    def _advice(self, text: str) -> str:
+        """What to give in place of a class that is not there."""
+        if not self.names:
+            return "it has no names of classes, give their numbers"
+        close = difflib.get_close_matches(text.lower(), self.names, n=1)
+        guess = f"did you mean {close[0]!r}? " if close else ""
+        known = ", ".join(f"{index} {name}" for index, name in enumerate(self.names))
+        return f"{guess}expected one of: {known}"
 
     def read_rows(self, start: int, stop: int, missing: int) -> np.ndarray:
         """Labels of rows `start` to `stop` - 1, (stop - start, W0), int32, `missing` where there are no data."""

@@ -7,7 +7,7 @@
     └─────────┘                 └─────────┘ └─────────┘ └─────────┘
                                 ■ road  ■ water  ■ no data
 
-Drawn with Pillow and its own font, which has Latin letters only. Pixels without a class are light grey.
+Pixels without a class are light grey. Legends list the classes that occur in the picture.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ..errors import OptionError, ShapeError
+from ..fonts import picture_font
 from .palette import Color, class_colors, default_colors
 
 __all__ = ["class_colors", "default_colors", "render_overlay", "render_panels"]
@@ -30,6 +31,7 @@ _NO_CLASS: Color = (226, 226, 226)
 _PAPER: Color = (255, 255, 255)
 _INK: Color = (32, 32, 36)
 _FRAME: Color = (150, 150, 155)
+_MAX_WITH_ABSENT = 20  # classes up to which a legend lists those without pixels too
 _MAX_ENTRIES = 60
 _MAX_LETTERS = 32
 
@@ -56,7 +58,7 @@ def render_overlay(
     colors: Sequence[Color],
     valid: np.ndarray | None = None,
 ) -> Image.Image:
-    """Draw classes half transparent over an image, their borders in full colour, with a legend beside or below.
+    """Draw classes half transparent over an image, their borders in full colour, with a legend on the right or below.
 
     Args:
         image: (H0, W0, 3), uint8, RGB. Brought to a longer side of 480 to 2000 pixels.
@@ -78,7 +80,8 @@ def render_overlay(
     small = _resized(indices, size)
     mixed = _mixed(np.asarray(_resized_image(image, size)), small, colors)
     _draw_borders(mixed, small, colors)
-    return _with_legend(Image.fromarray(mixed), _legend(indices, classes, colors))
+    counts = np.bincount(indices.ravel() % (len(classes) + 1), minlength=len(classes) + 1)
+    return _with_legend(Image.fromarray(mixed), _legend(counts, classes, colors))
 
 
 def bounded_size(shape: tuple[int, int]) -> tuple[int, int]:
@@ -111,18 +114,18 @@ def render_panels(
     height, width = panels[0][1].shape[:2]
     size = _picture_size((height, width * len(panels)))
     size = (max(size[0] // len(panels), 1), size[1])  # of one panel
-    pictures, maps = [], []
+    pictures = []
+    counts = np.zeros(len(classes) + 1, np.int64)  # the last one counts pixels without a class, index -1
     for _, content in panels:
         if content.ndim == 3:
             pictures.append(_resized_image(content, size))
         else:
             indices = _class_indices(content, classes, colors, None)
-            maps.append(indices)
+            counts += np.bincount(indices.ravel() % len(counts), minlength=len(counts))
             pictures.append(Image.fromarray(_painted(_resized(indices, size), colors)))
     row = _in_a_row([title for title, _ in panels], pictures)
-    has_no_data = any((indices < 0).any() for indices in maps)
-    entries = [_Entry(color, name) for color, name in zip(colors, classes)]
-    return _with_legend(row, entries + [_Entry(_NO_CLASS, "no data")] * has_no_data, below=True)
+    entries = [entry._replace(share="") for entry in _legend(counts, classes, colors)]
+    return _with_legend(row, entries, below=True)
 
 
 def _check_layers(layers: Sequence[tuple[str, np.ndarray]]) -> None:
@@ -185,15 +188,29 @@ def _draw_borders(picture: np.ndarray, indices: np.ndarray, colors: Sequence[Col
     picture[is_border] = _painted(indices[is_border], colors)
 
 
-def _legend(indices: np.ndarray, classes: Sequence[str], colors: Sequence[Color]) -> list[_Entry]:
-    """All classes with their shares, or the largest ones where there are too many to read."""
-    counts = np.bincount(indices[indices >= 0], minlength=len(classes))
-    total = max(int(counts.sum()), 1)
-    shown = sorted(np.argsort(-counts, kind="stable")[:_MAX_ENTRIES].tolist())
-    entries = [_Entry(colors[index], classes[index], _percent(counts[index] / total)) for index in shown]
-    if len(classes) > len(shown):
-        entries.append(_Entry(None, f"and {len(classes) - len(shown)} more"))
-    if (indices < 0).any():
+def _legend(counts: np.ndarray, classes: Sequence[str], colors: Sequence[Color]) -> list[_Entry]:
+    """Entries of a legend.
+
+    Args:
+        counts: Pixels of each class, and at last of none (C + 1,).
+        classes: Names of the C classes.
+        colors: A colour per class.
+
+    Returns:
+        All classes with their shares; of many classes those that occur, and of these the largest that can be read.
+    """
+    total = max(int(counts[:-1].sum()), 1)
+    shown = np.arange(len(classes))
+    if len(classes) > _MAX_WITH_ABSENT:
+        shown = np.flatnonzero(counts[:-1])
+        shown = np.sort(shown[np.argsort(-counts[shown], kind="stable")[:_MAX_ENTRIES]])
+    entries = [_Entry(colors[index], classes[index], _percent(counts[index] / total)) for index in shown.tolist()]
+    occurring = int(np.count_nonzero(counts[:-1]))
+    if occurring > len(shown):
+        entries.append(_Entry(None, f"and {occurring - len(shown)} more"))
+    if len(classes) > max(occurring, len(shown)):
+        entries.append(_Entry(None, f"{len(classes) - occurring} classes do not occur"))
+    if counts[-1]:
         entries.append(_Entry(_NO_CLASS, "no data"))
     return entries
 
@@ -206,7 +223,7 @@ def _in_a_row(titles: Sequence[str], pictures: Sequence[Image.Image]) -> Image.I
     """Pictures of equal size side by side, each under its title."""
     width, height = pictures[0].size
     font_px = _font_px(width * len(pictures), height)
-    font, gap = ImageFont.load_default(font_px), font_px // 2
+    font, gap = picture_font(titles, font_px), font_px // 2
     step = max(width, max(round(font.getlength(title)) for title in titles)) + gap
     title_px = round(1.6 * font_px)
     row = Image.new("RGB", (step * len(pictures) - gap, height + title_px), _PAPER)
@@ -222,7 +239,7 @@ def _in_a_row(titles: Sequence[str], pictures: Sequence[Image.Image]) -> Image.I
 def _with_legend(picture: Image.Image, entries: Sequence[_Entry], *, below: bool | None = None) -> Image.Image:
     """Put a picture on white paper with its legend to the right, or below where the picture is wide."""
     font_px = _font_px(*picture.size)
-    font, gap = ImageFont.load_default(font_px), font_px
+    font, gap = picture_font([entry.text for entry in entries], font_px), font_px
     line_px, entry_px = round(1.6 * font_px), _entry_width(entries, font, font_px)
     if below is None:
         below = picture.width > 1.5 * picture.height

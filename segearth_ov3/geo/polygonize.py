@@ -106,7 +106,7 @@ def polygonize(
     if block_rows is not None and block_rows < 1:
         raise OptionError(f"block_rows must be at least 1, got {block_rows}")
     if classes is not None and not classes:
-        raise OptionError("no class is wanted; name at least one")
+        raise OptionError("no class is wanted; name at least one in --classes (classes=)")
     with open_labels(labels, access) as source, _open_confidence(confidence, source.profile, access) as sureness:
         profile = source.profile
         crs = profile.crs if profile.transform is not None else None
@@ -218,7 +218,7 @@ def _open_confidence(path: PathLike | None, profile: RasterProfile, access: Acce
         transform = profile.transform or Affine.identity()
         if dataset.shape != profile.size or not dataset.transform.almost_equals(transform, 1e-9):
             raise RasterError(
-                f"{path} does not fit {profile.shown}: expected {profile.height} x {profile.width} pixels at the same "
+                f"{path} does not fit {profile.path}: expected {profile.height} x {profile.width} pixels at the same "
                 f"place, found {dataset.height} x {dataset.width}"
                 + ("" if dataset.shape != profile.size else " at another one")
             )
@@ -228,7 +228,10 @@ def _open_confidence(path: PathLike | None, profile: RasterProfile, access: Acce
 def _background(source: LabelRaster) -> int:
     """Number of the background class."""
     if source.background is None:
-        raise OptionError(f"{source.profile.shown} does not say which class is background; name all others by classes")
+        raise OptionError(
+            f"{source.profile.path} does not say which class is background; instead of --no-background "
+            f"(keep_background=False) name all others in --classes (classes=)"
+        )
     return source.background
 
 
@@ -238,9 +241,9 @@ def _measure(profile: RasterProfile, min_area_m2: float) -> PixelAreas | None:
         return measure_pixels(profile)
     except RasterError as error:
         if min_area_m2:
-            raise RasterError(f"{profile.shown}: {error}, so min_area_m2 cannot be applied") from error
+            raise RasterError(f"{profile.path}: {error}, so there is no --min-area-m2 (min_area_m2=)") from error
         where = "" if profile.transform is not None else "; coordinates are x = column, y = -row"
-        _warn(f"{profile.shown}: {error}{where}")
+        _warn(f"{profile.path}: {error}{where}")
         return None
 
 

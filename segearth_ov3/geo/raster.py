@@ -66,11 +66,6 @@ class RasterProfile:
     files: tuple[str, ...] = ()
 
     @property
-    def shown(self) -> str:
-        """The name for messages, without the secrets of a signed URL."""
-        return shown_name(self.path)
-
-    @property
     def size(self) -> tuple[int, int]:
         """Height and width in pixels."""
         return self.height, self.width

@@ -5,7 +5,7 @@
                       0                                      0.2  +0.31 [+0.42] −0.40
 
 Blue is a gain, orange a loss; pale bars are not significant, see `metrics.ablation`. Figures are made without pyplot
-and leave no state behind. Letters are those of DejaVu Sans, which comes with matplotlib: Latin, Greek and Cyrillic.
+and leave no state behind.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import numpy as np
 
 from ..atomic import complete_or_absent
 from ..errors import OptionError
+from ..fonts import plot_fonts
 from .ablation import AblationReport, VariantResult
 from .ablation_tables import format_interval, format_signed
 from .confusion import FloatArray
@@ -163,14 +164,23 @@ def write_plots(report: AblationReport, folder: Path) -> list[Path]:
     Raises:
         OptionError: There is nothing but the baseline.
     """
-    figures = {"deltas.png": draw_deltas(report)}
-    for number, grid in enumerate(sweep_grids(report), start=1):
-        name = re.sub(r"[^\w.-]+", "_", grid.name)
-        figures[f"sweep_{number}_{name}.png"] = draw_sweep(grid, report.dataset)
-    for name, figure in figures.items():
-        with complete_or_absent(folder / name) as partial:
-            figure.savefig(partial, dpi=_DPI, metadata={"Software": None})
+    with plot_fonts(_texts(report)):
+        figures = {"deltas.png": draw_deltas(report)}
+        for number, grid in enumerate(sweep_grids(report), start=1):
+            name = re.sub(r"[^\w.-]+", "_", grid.name)
+            figures[f"sweep_{number}_{name}.png"] = draw_sweep(grid, report.dataset)
+        for name, figure in figures.items():
+            with complete_or_absent(folder / name) as partial:
+                figure.savefig(partial, dpi=_DPI, metadata={"Software": None})
     return [folder / name for name in figures]
+
+
+def _texts(report: AblationReport) -> list[str]:
+    """All texts of a report's plots that are not ours."""
+    texts = [report.dataset]
+    for variant in report.variants:
+        texts += [variant.name, variant.sweep or "", *variant.parameters, *map(str, variant.parameters.values())]
+    return texts
 
 
 def _grid(name: str, variants: Sequence[VariantResult]) -> SweepGrid | None:

@@ -126,6 +126,26 @@ def test_quiet_shows_no_progress(folder: Path, calls: Calls) -> None:
     assert run(*ARGUMENTS, "--quiet").stderr == ""
 
 
+def test_colors_are_those_of_the_file(folder: Path, calls: Calls) -> None:
+    Path("colors.csv").write_text("# class,colour\nwater,#010203\n", encoding="utf-8")
+    assert run(*ARGUMENTS, "--colors", "colors.csv").exit_code == 0
+    with rasterio.open("classes.tif") as written:
+        assert written.colormap(1)[2] == (1, 2, 3, 255)
+    assert 'color="#010203"' in Path("classes.qml").read_text(encoding="utf-8")
+
+
+def test_a_mistake_in_the_colors_is_told_before_the_weights_are_loaded(folder: Path, calls: Calls) -> None:
+    Path("colors.csv").write_text("\nwatter,#010203\n", encoding="utf-8")
+    result = run(*ARGUMENTS, "--colors", "colors.csv")
+    assert result.exit_code == 1
+    assert (
+        result.stderr.splitlines()[-1]
+        == "Error: colors.csv, line 2: no class is called 'watter'; did you mean 'water'?"
+    )
+    assert calls.load is None
+    assert not Path("classes.tif").exists()
+
+
 def test_confidence_and_overlay_are_written(folder: Path, calls: Calls) -> None:
     result = run(*ARGUMENTS, "--confidence", "sure.tif", "--overlay", "overlay.png")
     assert result.exit_code == 0

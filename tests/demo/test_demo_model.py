@@ -107,6 +107,19 @@ def test_demo_command_replaces_nothing_unasked(tmp_path: Path) -> None:
     assert (tmp_path / "scene.tif").read_bytes() == b"mine"
 
 
+def test_demo_command_that_is_interrupted_can_be_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    command = ["demo", "--out", str(tmp_path), "--size", "64", "--quiet"]
+    with monkeypatch.context() as patch:
+        patch.setattr("segearth_ov3.geo.results.Results.write", interrupt)  # all rows are finished by then
+        assert CliRunner().invoke(main, command).exit_code == 130
+    assert [path.name for path in tmp_path.iterdir()] == [".classes.tif.partial"]
+    result = CliRunner().invoke(main, command)
+    assert (result.exit_code, result.exception) == (0, None)
+
+
 def test_demo_command_writes_nothing_where_one_file_is_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "overlay.png").write_bytes(b"mine")
     result = CliRunner().invoke(main, ["demo", "--out", str(tmp_path), "--size", "64"])

@@ -84,6 +84,14 @@ def test_unknown_class_lists_known(plain: Path, wanted: str | int) -> None:
         labels.find_classes([wanted])
 
 
+def test_a_misspelt_class_names_the_one_meant(plain: Path) -> None:
+    with (
+        open_labels(with_tags(plain, CLASS_NAMES='["road", "water"]')) as labels,
+        pytest.raises(OptionError, match=r"no class 'Roads'; did you mean 'road'. expected one of: 0 road, 1 water"),
+    ):
+        labels.find_classes(["Roads"])
+
+
 def test_names_are_refused_where_the_raster_has_none(plain: Path) -> None:
     with open_labels(plain) as labels:
         assert labels.find_classes(["7", "class_3"]) == [7, 3]

@@ -87,19 +87,34 @@ def test_legend_shows_no_data_only_where_there_is_some() -> None:
     [([1, 3], ["25.0 %", "75.0 %"]), ([0, 5], ["0.0 %", "100.0 %"]), ([1, 9999], ["< 0.1 %", "100.0 %"])],
 )
 def test_shares_are_of_the_pixels_with_a_class(counts: list[int], texts: list[str]) -> None:
-    indices = np.repeat([0, 1, -1], [*counts, 1000])
-    entries = overlay._legend(indices, CLASSES, COLORS)
+    entries = overlay._legend(np.array([*counts, 1000]), CLASSES, COLORS)
     assert [entry.share for entry in entries] == [*texts, ""]
 
 
 def test_long_legends_keep_the_largest_classes_in_label_order() -> None:
-    indices = np.repeat(np.arange(100), np.where(np.arange(100) % 2, 9, 1))
     names = [str(index) for index in range(100)]
-    entries = overlay._legend(indices, names, [(0, 0, 0)] * 100)
+    entries = overlay._legend(np.array([*np.where(np.arange(100) % 2, 9, 1), 0]), names, [(0, 0, 0)] * 100)
     shown = [entry.name for entry in entries]
     assert shown[-1] == "and 40 more"
     assert set(names[1::2]) <= set(shown)
     assert shown[:-1] == sorted(shown[:-1], key=int)
+
+
+def test_long_legends_list_what_occurs() -> None:
+    counts = np.zeros(151, int)
+    counts[[3, 70, 140]] = 5
+    entries = overlay._legend(counts, [str(index) for index in range(150)], [(0, 0, 0)] * 150)
+    assert [entry.name for entry in entries] == ["3", "70", "140", "147 classes do not occur"]
+
+
+def test_legends_of_panels_list_what_occurs_in_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[str] = []
+    monkeypatch.setattr(overlay, "_draw_entry", lambda pen, corner, entry, *rest: drawn.append(entry.name))
+    label, prediction = np.full((50, 50), 7), np.full((50, 50), 31)
+    label[0, 0] = 255
+    names = [f"class {index}" for index in range(40)]
+    render_panels([("label", label), ("prediction", prediction)], names, [(0, 0, 0)] * 40)
+    assert drawn == ["class 7", "class 31", "38 classes do not occur", "no data"]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from segearth_ov3.errors import OptionError
-from segearth_ov3.geo.palette import class_colors, default_colors
+from segearth_ov3.geo import palette
+from segearth_ov3.geo.palette import Color, as_seen_with_deuteranopia, class_colors, default_colors
+
+MACHADO = np.array([[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]])
+COMMON = [
+    *("background", "building", "road", "pavement", "water", "pool", "tree", "grass", "shrub", "agriculture", "barren"),
+    *("sand", "car", "ship", "airplane", "bridge", "parking", "wetland", "solar", "snow", "playground"),
+]
 
 VOCABULARIES = [
     ["background", "building", "road", "water", "barren", "forest", "agricultural"],
@@ -50,6 +57,48 @@ def test_colors_are_far_apart(count: int, least: int) -> None:
     colors = np.array(default_colors(count), dtype=int)
     distances = np.abs(colors[:, None] - colors).sum(axis=-1) + 1000 * np.eye(count)
     assert distances.min() >= least
+
+
+# Vienot, Brettel, Mollon, "Digital video colourmaps for checking the legibility of displays by dichromats", Color
+# Research and Application 24(4), 1999: another simulation of the same deficiency, linear RGB to linear RGB
+VIENOT = np.array([[0.29275, 0.70725, 0], [0.29275, 0.70725, 0], [-0.02234, 0.02234, 1]])
+
+
+def lab_of(rgb: np.ndarray, sight: np.ndarray) -> np.ndarray:
+    """CIELAB (N, 3) of sRGB colours (N, 3), 0 to 255, after a matrix on linear RGB."""
+    linear = np.where(rgb <= 0.04045 * 255, rgb / 255 / 12.92, ((rgb / 255 + 0.055) / 1.055) ** 2.4) @ sight.T
+    seen = np.clip(linear, 0, 1)
+    return palette._to_lab(255 * np.where(seen <= 0.0031308, 12.92 * seen, 1.055 * seen ** (1 / 2.4) - 0.055))
+
+
+def test_lab_is_that_of_the_cie() -> None:
+    """Values of sRGB's white and primaries under D65, from the standard's matrix."""
+    lab = palette._to_lab(np.array([(255, 255, 255), (255, 0, 0), (0, 255, 0), (0, 0, 255)]))
+    expected = [(100, 0, 0), (53.24, 80.09, 67.20), (87.73, -86.18, 83.18), (32.30, 79.19, -107.86)]
+    np.testing.assert_allclose(lab, expected, atol=0.05)
+
+
+@pytest.mark.parametrize("colors", [class_colors(COMMON), default_colors(10)], ids=["usual", "default"])
+@pytest.mark.parametrize(("sight", "least"), [(np.eye(3), 20), (MACHADO, 20), (VIENOT, 12)], ids=["all", "M", "V"])
+def test_default_classes_differ_for_everyone(colors: list[Color], sight: np.ndarray, least: float) -> None:
+    """CIE76 differences, of which 2.3 is just noticeable. The palette was chosen by the matrix of Machado."""
+    lab = lab_of(np.array(colors), sight)
+    distances = np.linalg.norm(lab[:, None] - lab, axis=-1) + 1e3 * np.eye(len(lab))
+    assert distances.min() >= least
+
+
+def test_deuteranopia_confuses_red_with_green_and_leaves_grey() -> None:
+    red, green, grey = as_seen_with_deuteranopia(np.array([(200, 60, 60), (124, 116, 55), (90, 90, 90)]))
+    np.testing.assert_allclose(red, green, atol=16)
+    np.testing.assert_allclose(grey, 90, atol=0.5)
+
+
+def test_given_colors_are_kept_and_not_given_again() -> None:
+    names = ["building", "road", "x"]
+    first = class_colors(names)
+    found = class_colors(names, {"x": first[0], "road": (1, 2, 3)})
+    assert (found[1], found[2]) == ((1, 2, 3), first[0])
+    assert len(set(found)) == 3
 
 
 @pytest.mark.parametrize("names", VOCABULARIES, ids=lambda names: names[-1])

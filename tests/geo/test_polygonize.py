@@ -363,13 +363,13 @@ def test_geojson_needs_a_place(write: Callable[..., Path], tmp_path: Path) -> No
 
 
 def test_a_smallest_area_needs_areas(write: Callable[..., Path], tmp_path: Path) -> None:
-    with pytest.raises(RasterError, match="no coordinate reference system, so min_area_m2 cannot be applied"):
+    with pytest.raises(RasterError, match="no coordinate reference system, so there is no --min-area-m2"):
         polygonize(write(crs=None), tmp_path / "classes.gpkg", min_area_m2=1)
     assert not (tmp_path / "classes.gpkg").exists()
 
 
 def test_background_must_be_known_to_be_left_out(write_raster: WriteRaster, labels: np.ndarray, tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="does not say which class is background; name all others by classes"):
+    with pytest.raises(OptionError, match=r"which class is background; instead of --no-background .* in --classes"):
         polygonize(write_raster(labels[None]), tmp_path / "classes.gpkg", keep_background=False)
 
 

@@ -13,7 +13,7 @@ from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
-from segearth_ov3.errors import OptionError
+from segearth_ov3.errors import FontWarning, OptionError
 from segearth_ov3.metrics.ablation import AblationReport, Resampling, VariantResult
 from segearth_ov3.metrics.ablation_plots import draw_deltas, draw_sweep, sweep_grids, write_plots
 from segearth_ov3.metrics.bootstrap import Interval
@@ -274,6 +274,14 @@ def test_files_are_pngs_of_the_bars_and_of_each_sweep(tmp_path):
     assert [path.name for path in paths] == ["deltas.png", "sweep_1_smoothing_at_memory.png"]
     assert sorted(tmp_path.iterdir()) == sorted(paths)
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
+
+
+def test_missing_letters_are_one_warning(tmp_path):
+    """Matplotlib would warn about each letter in each text, with a line of its own code."""
+    report = make_report(*(make_variant(f"\ue124\ue125 {i}", None) for i in range(3)))
+    with pytest.warns(FontWarning, match="has the letters \ue124\ue125, which are drawn as boxes") as warned:
+        write_plots(report, tmp_path)
+    assert len(warned) == 1
 
 
 @pytest.mark.parametrize("name", ["a$b$_c^{", "$", r"\frac", "_hidden", "λ=0.3 → ×", " "])
