@@ -113,7 +113,7 @@ def test_demo_command_that_is_interrupted_can_be_repeated(tmp_path: Path, monkey
 
     command = ["demo", "--out", str(tmp_path), "--size", "64", "--quiet"]
     with monkeypatch.context() as patch:
-        patch.setattr("segearth_ov3.geo.results.Results.write", interrupt)  # all rows are finished by then
+        patch.setattr("segearth_ov3.geo.scene_outputs.SceneOutputs.write", interrupt)  # all rows are finished by then
         assert CliRunner().invoke(main, command).exit_code == 130
     assert [path.name for path in tmp_path.iterdir()] == [".classes.tif.partial"]
     result = CliRunner().invoke(main, command)
