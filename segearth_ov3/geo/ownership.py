@@ -81,7 +81,7 @@ def _tags_of(path: Path) -> dict[str, str]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(path) as dataset:
+            with rasterio.open(path, driver="GTiff") as dataset:  # the only format of own rasters
                 return dict(dataset.tags())
     except (RasterioError, UnicodeError):
         return {}

@@ -16,11 +16,13 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 from PIL import Image
+from rasterio.io import DatasetReader
 
 from segearth_ov3.atomic import complete_or_absent
 from segearth_ov3.datasets.reading import open_picture, read_colors, read_header, read_labels
 from segearth_ov3.errors import DatasetError
-from segearth_ov3.geo.raster import without_georeference_warning
+from segearth_ov3.geo.access import PLAIN_DRIVERS
+from segearth_ov3.geo.gdal import without_georeference_warning
 
 Pixels = NDArray[np.uint8]
 LabelReader = Callable[[Path, "Notes"], Pixels]
@@ -68,10 +70,13 @@ def read_bands(path: Path) -> NDArray:
         raise _unreadable(path, error) from error
 
 
-def _open_raster(path: Path) -> rasterio.DatasetReader:
-    """Open a raster whether it has a place or not; one thread at a time, as filters of warnings belong to all."""
+def _open_raster(path: Path) -> DatasetReader:
+    """Open a raster of a format that refers to no other files, whether it has a place or not.
+
+    One thread at a time, as filters of warnings belong to all.
+    """
     with _OPENING, without_georeference_warning():
-        return rasterio.open(path)
+        return DatasetReader(path, driver=list(PLAIN_DRIVERS))
 
 
 def read_indices(path: Path, notes: Notes | None = None) -> Pixels:
