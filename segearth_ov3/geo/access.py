@@ -37,6 +37,7 @@ _OUTSIDE, _NETWORK = _OPTIONS = ("--allow-outside", "--allow-network")
 _BASE = ":::BASE:::"  # the raster's folder, in names of overviews
 _SIDECAR_SUFFIXES = (".msk", ".ovr")
 _MAX_NESTED = 8
+_PLAIN_SUFFIXES = (".tif", ".tiff", ".jp2", ".png", ".jpg", ".jpeg", ".img", ".webp", ".gif", ".bmp")
 _HEAD_BYTES = 1024
 _CONTAINERS = (b"CDF", b"\x89HDF")
 
@@ -149,10 +150,12 @@ def explain_format(name: str) -> str:
         return "this is a VRT, whose name must end with .vrt, so that what it refers to is checked"
     if head.startswith(("<", "{")):
         return "this is a text that may refer to servers or other files; if you trust it, " + _use(*_OPTIONS)
-    return (
+    advice = (
         "expected a complete GeoTIFF, JPEG 2000, PNG, JPEG or another image format, so if the file was copied or "
         "downloaded, do that again"
     )
+    is_plain = name.lower().endswith(_PLAIN_SUFFIXES)
+    return advice if is_plain else f"{advice}; if it has another format of GDAL and you trust it, {_use(_OUTSIDE)}"
 
 
 class _Checker:

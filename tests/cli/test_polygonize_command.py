@@ -10,6 +10,7 @@ import numpy as np
 import pyogrio
 import pytest
 import rasterio
+import rasterio.shutil
 from click.testing import CliRunner, Result
 from rasterio.transform import Affine
 
@@ -57,6 +58,16 @@ def test_table_goes_to_standard_output_and_polygons_to_the_file(folder: Path) ->
     result = run("classes.tif", "classes.gpkg", "--quiet")
     assert (result.exit_code, result.stdout, result.stderr) == (0, TABLE, "")
     assert pyogrio.read_info("classes.gpkg")["features"] == 4
+
+
+def test_vrt_of_other_folders_needs_the_option(folder: Path) -> None:
+    (folder / "maps").mkdir()
+    with rasterio.open("classes.tif") as labels:
+        rasterio.shutil.copy(labels, "maps/classes.vrt", driver="VRT")
+    result = run("maps/classes.vrt", "classes.gpkg")
+    assert result.exit_code == 1
+    assert "which lies outside of its folder; if you trust it, use --allow-outside" in result.stderr
+    assert run("maps/classes.vrt", "classes.gpkg", "--allow-outside", "--quiet").stdout == TABLE
 
 
 def test_progress_goes_to_standard_error(folder: Path) -> None:

@@ -13,6 +13,7 @@ import click
 import numpy as np
 import pytest
 import rasterio
+import rasterio.shutil
 import torch
 from click.testing import CliRunner, Result
 from golden import load_tiny
@@ -351,6 +352,18 @@ def test_reading_options_reach_the_scene(folder: Path, calls: Calls) -> None:
     with rasterio.open("scene.tif") as scene, rasterio.open("classes.tif") as classes:
         red = np.rint(scene.read(3) / 2).astype(int)
         assert np.array_equal(classes.read(1), red % 3)
+
+
+def test_vrt_of_other_folders_needs_the_option_before_weights_are_loaded(folder: Path, calls: Calls) -> None:
+    (folder / "maps").mkdir()
+    with rasterio.open("scene.tif") as scene:
+        rasterio.shutil.copy(scene, "maps/scene.vrt", driver="VRT")
+    arguments = ("maps/scene.vrt", *ARGUMENTS[1:])
+    result = run(*arguments)
+    assert result.exit_code == 1
+    assert "which lies outside of its folder; if you trust it, use --allow-outside" in result.stderr
+    assert calls.load is None
+    assert run(*arguments, "--allow-outside").exit_code == 0
 
 
 def test_decisions_about_the_scene_are_told(folder: Path, calls: Calls) -> None:

@@ -234,3 +234,9 @@ def test_formats_that_may_refer_to_files_need_permission(tmp_path: Path) -> None
     (tmp_path / "a.nc").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(500))
     with pytest.raises(RasterError, match=rf"this is netCDF or HDF5, which may refer to other files; {OUTSIDE}"):
         read_rgb(tmp_path / "a.nc")
+
+
+def test_other_formats_are_said_to_need_permission(tmp_path: Path) -> None:
+    (tmp_path / "a.grb").write_bytes(b"GRIB" + bytes(100))
+    with pytest.raises(RasterError, match=r"if it has another format of GDAL and you trust it, use --allow-outside"):
+        read_rgb(tmp_path / "a.grb")
