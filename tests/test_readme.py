@@ -36,3 +36,15 @@ def test_python_example_prints_what_the_readme_says(
 @pytest.mark.parametrize("target", re.findall(r"\]\(([^)#]+)\)", README.read_text(encoding="utf-8")))
 def test_files_that_the_readme_names_exist(target: str) -> None:
     assert (README.parent / target).is_file()
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/scenes.md"])
+def test_commands_do_not_write_the_files_of_the_python_example(page: str) -> None:
+    """Both are tried in one folder; nothing may say that a file exists."""
+    text = (README.parent / page).read_text(encoding="utf-8")
+    code = re.findall(r"```python\n(.*?)```", text, re.DOTALL)[0]
+    command = re.findall(r"^    segearth-ov3 segment scene\.tif (?:.*\\\n)*.*$", text, re.MULTILINE)[0]
+    python, shell = (set(re.findall(r"\w+\.(?:tif|png|gpkg)", part)) for part in (code, command))
+    assert len(python) > 1
+    assert len(shell) > 1
+    assert python & shell == {"scene.tif"}

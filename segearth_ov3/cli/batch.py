@@ -85,7 +85,7 @@ class _Batch:
                 raise
             reason = reason_of(error)
             self.counts["failed"] += 1
-            self.problems.append(f"{printable(src)}: {reason}")
+            self.problems.append(f"{printable(src)}: {reason.removeprefix(f'{printable(src)}: ')}")
             self._note(lambda: self.summary.note_failed(src, dst, reason))
         else:
             seconds = time.monotonic() - started if report.written else None

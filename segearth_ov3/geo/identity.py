@@ -7,6 +7,7 @@ predictor itself. Callers may add tags, but not replace these.
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -85,9 +86,8 @@ def name_differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str
     Args:
         found, wanted: Values in JSON types. One that is missing is not equal to null.
     """
-    names = {**found, **wanted}
-    both = [(_plain(name), _short(found, name), _short(wanted, name)) for name in names]
-    return "; ".join(f"{name} was {was}, is {now}" for name, was, now in both if was != now)
+    differing = [name for name in {**found, **wanted} if _text(found, name) != _text(wanted, name)]
+    return "; ".join(f"{_plain(name)} was {_short(found, name)}, is {_short(wanted, name)}" for name in differing)
 
 
 def _description(predictor: Predictor) -> Mapping[str, Any] | None:
@@ -99,9 +99,14 @@ def _plain(name: str) -> str:
     return name.removeprefix(TAG_PREFIX).lower().replace("_", " ") if name.startswith(TAG_PREFIX) else name
 
 
+def _text(values: Mapping[str, Any], name: str) -> str:
+    """A value as text, in which NaN is equal to itself."""
+    return json.dumps(values[name], ensure_ascii=False) if name in values else "not stored"
+
+
 def _short(values: Mapping[str, Any], name: str) -> str:
-    """A value as text (NaN is equal to itself there), long ones with a checksum in place of their end."""
-    if name not in values:
-        return "not stored"
-    text = json.dumps(values[name], ensure_ascii=False)
+    """A value for a message: long ones with a checksum in place of their end, digests with their beginning only."""
+    text = _text(values, name)
+    if re.fullmatch('"[0-9a-f]{64}"', text):
+        return text[1:13]
     return text if len(text) <= 80 else f"{text[:60]}... ({zlib.crc32(text.encode()):08x})"

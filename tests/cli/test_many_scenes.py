@@ -220,7 +220,7 @@ def test_maps_of_other_settings_are_refused_by_name(
     before = (folder / "maps" / "a_classes.tif").read_bytes()
     result = run("tiles", "--out-dir", "maps", "--quiet", *changed)
     assert (result.exit_code, result.stdout) == (1, "2 done, 0 skipped, 1 failed; table maps/summary.csv\n")
-    assert f"tiles/a.tif: maps/a_classes.tif was made with other settings: {difference}" in result.stderr
+    assert f"  tiles/a.tif: maps/a_classes.tif was made with other settings: {difference}" in result.stderr
     assert "choose another name or folder, or replace it with --overwrite" in result.stderr
     assert (folder / "maps" / "a_classes.tif").read_bytes() == before
     assert [row["status"] for row in table().values()] == ["failed", "done", "done"]

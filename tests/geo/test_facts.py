@@ -64,7 +64,7 @@ def test_file_of_equal_size_and_time_is_another_source(write_raster: Writer) -> 
     other = write_raster(noise(seed=1), "other.tif")
     assert other.stat().st_size == scene.stat().st_size
     rewrite(scene, other.read_bytes())
-    with pytest.raises(RasterError, match=r'cannot resume, .*: source sha256 was "'):
+    with pytest.raises(RasterError, match=r"cannot resume, .*: source sha256 was "):
         segment(scene, resume=True)
 
 
@@ -74,7 +74,7 @@ def test_virtual_raster_whose_source_was_rewritten_is_another_source(write_raste
     rasterio.shutil.copy(inner, scene, driver="VRT")
     interrupt(scene)
     rewrite(inner, write_raster(noise(seed=1), "other.tif").read_bytes())
-    with pytest.raises(RasterError, match=r'cannot resume, .*: source sha256 was "'):
+    with pytest.raises(RasterError, match=r"cannot resume, .*: source sha256 was "):
         segment(scene, resume=True)
 
 
