@@ -170,12 +170,12 @@ def test_terminal_that_dies_does_not_end_the_work(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_interrupted_command_never_shows_a_traceback(tmp_path: Path) -> None:
-    for step in range(1, 60):
+    for step in range(1, 40):
         folder = tmp_path / str(step)
         process = subprocess.Popen(
             [*COMMAND, "demo", "--size", "128", "--out", str(folder)], stderr=subprocess.PIPE, text=True
         )
-        time.sleep(0.1 * step)
+        time.sleep(0.15 * step)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
         assert "Traceback" not in err, (step, err)
