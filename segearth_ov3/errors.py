@@ -69,6 +69,10 @@ class FontWarning(SegEarthWarning):
     """A picture lacks letters, because no font has them."""
 
 
+class DatasetWarning(SegEarthWarning):
+    """Labels can be evaluated, but probably do not say what was intended."""
+
+
 class StaleBuildWarning(SegEarthWarning):
     """Compiled code does not fit the package and is not used."""
 

@@ -26,6 +26,7 @@ def run_python(code: str) -> str:
         "from segearth_ov3.cli.main import main; main(['--help'], standalone_mode=False)",
         "from segearth_ov3.cli.main import main; main(['--version'], standalone_mode=False)",
         "from segearth_ov3.cli.main import main; main(['segment', '--help'], standalone_mode=False)",
+        "from segearth_ov3.cli.main import main; main(['evaluate', '--help'], standalone_mode=False)",
     ],
 )
 def test_quick_start_loads_no_heavy_package(statement: str) -> None:

@@ -26,6 +26,7 @@ pytestmark = [
     pytest.mark.mmseg,
     # from Python 3.12 on, both from mmengine's way of working: how it looks for mmcv's operators, and loader processes
     pytest.mark.filterwarnings("ignore:'pkgutil.find_loader' is deprecated:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::segearth_ov3.errors.DatasetWarning"),  # sets of two images lack classes
     pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
 ]
 
@@ -274,10 +275,17 @@ def test_configuration_of_something_else_is_refused(tool, capsys, tmp_path):
     assert "other.py is no configuration of this toolkit: it has no default_scope, test_dataloader" in line
 
 
+def test_configuration_that_fails_is_one_line(tool, capsys, tmp_path):
+    (tmp_path / "mine.py").write_text("model = dict(type=Segmentor)\n")
+    line = failed(tool, capsys, str(tmp_path / "mine.py"))
+    assert "mine.py is no configuration: NameError: name 'Segmentor' is not defined" in line
+
+
 def test_missing_data_are_said_with_their_source(tool, capsys, tmp_path):
     root = str(tmp_path / "nowhere")
     line = failed(tool, capsys, config_of("loveda"), "--data-root", root, "--checkpoint", "demo")
-    assert "nowhere/img_dir/val; pass --data-root, or get the set from https://zenodo.org" in line
+    assert "nowhere/img_dir/val; pass --data-root, or run tools/prepare_data/prepare.py loveda" in line
+    assert "get the set from https://zenodo.org" in line
 
 
 def test_missing_checkpoint_is_said(tool, capsys, tmp_path, monkeypatch):
@@ -303,13 +311,16 @@ def test_forgotten_checkpoint_names_the_environment_variable(tool, capsys, tmp_p
         ("test_evaluator.7.type=a", "no '7' in test_evaluator"),
         ("model.type=Segmenter", "no class 'Segmenter' is registered"),
         ("model.vocabulary=nowhere.txt", "cannot read the vocabulary file nowhere.txt"),
+        ("test_evaluator.type=IoUMetric", "no 'type' in test_evaluator"),
+        ("headline=buildings", "headline: expected mIoU or one of background, building"),
+        ("test_dataloader.dataset.label_map=255:9", "'255:9': expected the index of a class, 0 to 6, or ignore"),
         ("model.background=9", "background must be None or the index of a class, 0 to 6, got 9"),
     ],
 )
 def test_mistake_in_an_option_is_said(tool, capsys, tmp_path, option, message):
     root = make_loveda(tmp_path / "LoveDA")
-    line = failed(tool, capsys, config_of("loveda"), "--data-root", str(root), "--cfg-options", option)
-    assert message in line
+    options = ["--data-root", str(root), "--checkpoint", "demo", "--cfg-options", option]
+    assert message in failed(tool, capsys, config_of("loveda"), *options)
 
 
 def test_vocabulary_that_does_not_fit_the_classes_is_said(tool, capsys, tmp_path):
@@ -334,14 +345,55 @@ def test_distributed_run_without_torchrun_says_how_to_start(tool, evaluate, caps
     assert "error: --launcher pytorch: no RANK in the environment; start with torchrun" in capsys.readouterr().err
 
 
-def test_damaged_mask_read_by_another_process_is_one_line(tool, small_weights, capsys, tmp_path):
+def test_damaged_picture_read_by_another_process_is_one_line(tool, small_weights, capsys, tmp_path):
     root = make_dubai(tmp_path / "dubai")
-    (root / "Tile 1/masks/image_part_001.png").write_bytes(b"no picture")
+    damaged = root / "Tile 2/images/image_part_001.jpg"
+    damaged.write_bytes(damaged.read_bytes()[:800])
     options = ["--data-root", str(root), "--out", str(tmp_path / "out"), "--checkpoint", str(small_weights)]
     assert tool.main([config_of("dubai"), *options, "--cfg-options", "test_dataloader.num_workers=1"]) == 1
     last = capsys.readouterr().err.splitlines()[-1]
-    assert last.startswith("error: cannot read ")
+    assert last.startswith(f"error: cannot read {damaged}: ")
     assert "Traceback" not in last
+
+
+def test_damaged_label_is_found_before_the_weights_are_loaded(tool, capsys, tmp_path, monkeypatch):
+    from segearth_ov3.mmseg_plugin import segmentor
+
+    monkeypatch.setattr(segmentor, "load_sam3", lambda *given, **options: pytest.fail("the weights were loaded"))
+    root = make_dubai(tmp_path / "dubai")
+    (root / "Tile 1/masks/image_part_001.png").write_bytes(b"no picture")
+    line = failed(tool, capsys, config_of("dubai"), "--data-root", str(root), "--checkpoint", "demo")
+    assert "Tile 1/masks/image_part_001.png: not an image" in line
+
+
+@pytest.mark.parametrize(
+    ("evaluator", "message"),
+    [
+        ("[dict(type='IouMetric')]", "test_evaluator.0: no class 'IouMetric' is registered"),
+        (
+            "[dict(type='IoUMetric', iou_metric=['mIoU'])]",
+            "test_evaluator.0: IoUMetric has no option 'iou_metric'; did",
+        ),
+        ("['IoUMetric']", "test_evaluator.0: expected dict(type=...) of a metric, got 'IoUMetric'"),
+    ],
+)
+def test_unknown_evaluator_is_one_line(tool, capsys, tmp_path, evaluator, message):
+    config = tmp_path / "mine.py"
+    vocabulary = ROOT / "configs/vocab/loveda.txt"
+    config.write_text(
+        f"_base_ = '{config_of('loveda')}'\nmodel = dict(vocabulary='{vocabulary}')\ntest_evaluator = {evaluator}\n"
+    )
+    root = make_loveda(tmp_path / "LoveDA")
+    assert message in failed(tool, capsys, str(config), "--data-root", str(root))
+
+
+def test_log_of_mmengine_goes_to_its_file_only(evaluate, tmp_path, capfd):
+    out = evaluate("loveda", make_loveda(tmp_path / "LoveDA"))
+    screen = capfd.readouterr()
+    assert screen.out == (out / "results.md").read_text(encoding="utf-8")
+    assert "mmengine" not in screen.err
+    (log,) = out.rglob("*.log")
+    assert "mmengine - INFO" in log.read_text(encoding="utf-8")
 
 
 def test_command_without_a_configuration_file_has_no_traceback(tmp_path):

@@ -153,9 +153,7 @@ def measure(args: argparse.Namespace, path: Path, networks: NetworkCache) -> Rep
     from segearth_ov3.mmseg_plugin.processes import first_then_others, in_first, together
 
     def read() -> Config:
-        config = read_config(args, str(path), data_root_of(args, path))
-        config.log_level = "WARNING"
-        return config
+        return read_config(args, str(path), data_root_of(args, path))
 
     config = together(read)
     named = {entry.partition("=")[0] for entry in args.data_root}

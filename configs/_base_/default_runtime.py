@@ -32,6 +32,7 @@ env_cfg = dict(
     cudnn_benchmark=False,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
     dist_cfg=dict(backend='nccl'))
+headline = None  # class whose IoU is the headline, or 'mIoU'; None: by the facts of the set, or of two classes by name
 log_level = 'INFO'
 log_processor = dict(by_epoch=False)
 load_from = None

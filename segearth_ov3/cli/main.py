@@ -36,6 +36,7 @@ COMMANDS = {
     "segment": _Command("segearth_ov3.cli.segment:segment", "Label every pixel of a GeoTIFF with a class."),
     "polygonize": _Command("segearth_ov3.cli.polygonize:polygonize", "Turn a label raster into polygons for GIS."),
     "refiners": _Command("segearth_ov3.cli.refiners:refiners", "List token refiners, their parameters and defaults."),
+    "evaluate": _Command("segearth_ov3.cli.evaluate:evaluate", "Measure segmentation on your own images and labels."),
     "datasets": _Command("segearth_ov3.cli.datasets:datasets", "List benchmark sets: found or not, where to get them."),
     "checkpoint": _Command("segearth_ov3.cli.checkpoint:checkpoint", "Inspect, verify, convert or download weights."),
 }

@@ -135,7 +135,9 @@ def open_picture(path: str | os.PathLike[str]) -> Image.Image:
         DatasetError: Pillow cannot decode it.
     """
     try:
-        with without_pixel_limit(), Image.open(path) as image:
+        with without_pixel_limit():
+            image = Image.open(path)
+        with image:
             image.load()
             return image
     except (OSError, SyntaxError) as error:

@@ -23,7 +23,7 @@ from .confusion import IntArray, compute_scores
 from .provenance import checkout_commit, package_versions
 
 SCHEMA = "segearth-ov3/results/3"
-_BINARY = 2  # classes of which the second is what is looked for
+_BACKGROUND_NAMES = {"background", "clutter", "other", "others", "rest", "none", "unlabeled", "unlabelled", "unchanged"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +47,8 @@ class Report:
         dataset: Name of the benchmark set.
         mIoU, aAcc, mAcc, mFscore: Means in per cent as mmseg takes them, see `metrics.confusion`.
         mFscore_missed_as_zero: Mean F-score in which a class that is never hit counts 0.
-        foreground_IoU: IoU of the second of two classes, which the field reports of such sets; None with more classes.
+        headline_class: Class whose IoU is the headline; None where it is the mIoU.
+        foreground_IoU: IoU of `headline_class`; None without one.
         per_class: One entry per class, in label order.
         images: Number of images.
         images_of: Number of images of the whole set; more than `images` if only a part was evaluated. None where it
@@ -73,6 +74,7 @@ class Report:
     mAcc: float | None
     mFscore: float | None
     mFscore_missed_as_zero: float | None
+    headline_class: str | None
     foreground_IoU: float | None
     per_class: tuple[ClassResult, ...]
     images: int
@@ -93,8 +95,8 @@ class Report:
     @property
     def headline(self) -> tuple[str, float | None]:
         """Name and value of the score that the field reports for such a set."""
-        if len(self.per_class) == _BINARY:
-            return f"IoU {self.per_class[1].name}", self.foreground_IoU
+        if self.headline_class is not None:
+            return f"IoU {self.headline_class}", self.foreground_IoU
         return "mIoU", self.mIoU
 
     def to_json(self) -> str:
@@ -157,6 +159,7 @@ def make_report(
     images_of: int | Literal["unknown"] | None = None,
     deviations: Sequence[str] = (),
     digests: Mapping[str, str] | None = None,
+    headline_class: str | None = None,
 ) -> Report:
     """Compute the scores and collect what they depend on; versions, commit and date are those of the moment.
 
@@ -171,12 +174,13 @@ def make_report(
         images_of: Number of images of the whole set; None means that all were evaluated.
         deviations: What keeps the result from being compared with published ones.
         digests: Of words, label rule, images and label counts.
+        headline_class: Class whose IoU is the headline; None for the mIoU.
 
     Returns:
         The report.
 
     Raises:
-        OptionError: The number of names is not C.
+        OptionError: The number of names is not C, or the headline is none of them.
     """
     if len(classes) != len(confusion):
         raise OptionError(f"expected {len(confusion)} class names, one per row of the matrix, got {len(classes)}")
@@ -189,7 +193,8 @@ def make_report(
         mAcc=to_percent(scores.macc),
         mFscore=to_percent(scores.mfscore),
         mFscore_missed_as_zero=to_percent(scores.mfscore_missed_as_zero),
-        foreground_IoU=to_percent(scores.iou[1]) if len(classes) == _BINARY else None,
+        headline_class=headline_class,
+        foreground_IoU=None if headline_class is None else to_percent(scores.iou[_place(headline_class, classes)]),
         per_class=tuple(
             ClassResult(
                 name=name,
@@ -216,6 +221,32 @@ def make_report(
         date=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
     )
+
+
+def choose_headline(classes: Sequence[str], wanted: str | None) -> str | None:
+    """Choose the class whose IoU is the headline of a set.
+
+    Args:
+        classes: Names of the classes.
+        wanted: Name of a class, "mIoU", or None: of two classes, the one that is not called background or similar.
+
+    Returns:
+        The class, or None for the mIoU.
+
+    Raises:
+        OptionError: `wanted` is neither "mIoU" nor a class.
+    """
+    if wanted is not None:
+        return None if wanted == "mIoU" else classes[_place(wanted, classes)]
+    objects = [name for name in classes if name.lower() not in _BACKGROUND_NAMES]
+    return objects[0] if len(classes) == 2 and len(objects) == 1 else None
+
+
+def _place(headline: str, classes: Sequence[str]) -> int:
+    """Index of the class that the headline names."""
+    if headline not in classes:
+        raise OptionError(f"headline: expected mIoU or one of {', '.join(classes)}, got {headline!r}")
+    return list(classes).index(headline)
 
 
 def to_markdown(report: Report) -> str:

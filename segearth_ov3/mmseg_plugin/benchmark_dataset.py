@@ -17,6 +17,7 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS, TRANSFORMS
 
 from ..datasets import SPECS
+from ..datasets.label_values import LabelMap, parse_label_map
 from ..errors import DatasetError, OptionError
 from ..registry import lookup
 from .loading import LoadPicture
@@ -33,11 +34,12 @@ class BenchmarkDataset(BaseSegDataset):
         benchmark: Name of the set in `SPECS`.
         metainfo: `classes`: some of the set's, in any order; pixels of the others are ignored.
         img_suffix, seg_map_suffix, reduce_zero_label: Instead of those of the set.
+        label_map: Class index, or 255 to ignore, by stored label value, see `datasets.label_values`; others stay.
         **kwargs: As in mmseg's `BaseSegDataset`.
 
     Raises:
         UnknownNameError: There is no such set.
-        OptionError: A class is none of the set's.
+        OptionError: A class is none of the set's, or the label map is not admissible.
         DatasetError: The list of images is not there.
     """
 
@@ -49,9 +51,11 @@ class BenchmarkDataset(BaseSegDataset):
         img_suffix: str | None = None,
         seg_map_suffix: str | None = None,
         reduce_zero_label: bool | None = None,
+        label_map: LabelMap | None = None,
         **kwargs: Any,
     ) -> None:
         self.spec = spec = lookup(SPECS, benchmark, "benchmark set")
+        self.value_map = parse_label_map(label_map, len(spec.classes)) if label_map else {}
         own = {"classes": spec.classes, "palette": [list(color) for color in spec.palette]}
         super().__init__(
             metainfo={**own, **(metainfo or {})},
@@ -77,6 +81,8 @@ class BenchmarkDataset(BaseSegDataset):
         if self.ann_file and not Path(self.ann_file).is_file():
             raise DatasetError(f"no list of images {self.ann_file}; run tools/prepare_data/prepare.py {self.spec.name}")
         infos: list[dict[str, Any]] = super().load_data_list()
+        for info in infos:
+            info["value_map"] = self.value_map
         if later := self.data_prefix.get("img_path2"):
             for info in infos:
                 info["img_path2"] = str(Path(later) / Path(info["img_path"]).relative_to(self.data_prefix["img_path"]))

@@ -13,13 +13,15 @@ from typing import Any, NamedTuple
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.registry import Registry, init_default_scope
 from mmseg.datasets import BaseSegDataset
-from mmseg.registry import DATASETS, MODELS
+from mmseg.registry import DATASETS, METRICS, MODELS
 
 from ..checkpoints.load import PATH_VARIABLE, check_device, is_demo, open_checkpoint
 from ..datasets import SPECS, DatasetSpec
 from ..errors import OptionError
+from ..metrics.report import choose_headline
 from ..refiners import build_refiners
 from .datasets import build_dataset, check_class_count
+from .label_checks import check_labels
 from .protocol import spread_indices
 from .segmentor import read_vocabulary
 
@@ -49,8 +51,8 @@ def load_config(
     """
     try:
         config = Config.fromfile(path)
-    except (OSError, SyntaxError) as error:
-        raise OptionError(f"{path} is no configuration: {error}") from error
+    except Exception as error:  # a configuration is a program, which may fail in any way
+        raise OptionError(f"{path} is no configuration: {type(error).__name__}: {error}") from error
     missing = [name for name in SECTIONS if name not in config]
     if missing:
         raise OptionError(f"{path} is no configuration of this toolkit: it has no {', '.join(missing)}")
@@ -102,6 +104,7 @@ def check_before_loading(config: Config, limit: int | None = None) -> CheckedSet
         check_device(config.model.device)
     check_keywords(config.model, MODELS, "model")
     check_keywords(config.test_dataloader.dataset, DATASETS, "test_dataloader.dataset")
+    check_evaluators(config.test_evaluator)
     build_refiners(config.model.get("refiners", ()))
     vocabulary = read_vocabulary(config.model.vocabulary, config.model.get("background", 0))
     checkpoint = config.model.get("checkpoint") or os.environ.get(PATH_VARIABLE)
@@ -109,6 +112,8 @@ def check_before_loading(config: Config, limit: int | None = None) -> CheckedSet
         open_checkpoint(checkpoint)  # raises where there is none, and says where the weights come from
     checked = _open_dataset(config, limit)
     check_class_count(len(vocabulary), checked.dataset.metainfo["classes"])
+    headline_of(config, checked.dataset.metainfo["classes"])
+    check_labels(checked.dataset)
     return checked
 
 
@@ -141,6 +146,34 @@ def _note_on_count(spec: DatasetSpec, images: int) -> str:
     return f"{images} images; {number.format(spec.title)}: not comparable with published scores"
 
 
+def headline_of(config: Config, classes: Sequence[str]) -> str | None:
+    """Return the class whose IoU is the headline of a result, or None for the mIoU.
+
+    Args:
+        config: Its entry `headline` names a class or "mIoU"; without it the facts of a benchmark set decide, then the
+            names of the classes.
+        classes: Names of the classes that are evaluated.
+
+    Raises:
+        OptionError: `headline` names neither.
+    """
+    spec = SPECS.get(config.get("dataset_name", ""))
+    wanted = config.get("headline")
+    if wanted is None and spec is not None:
+        foreground = None if spec.foreground is None else spec.classes[spec.foreground]
+        wanted = foreground if foreground in classes else "mIoU"
+    return choose_headline(classes, wanted)
+
+
+def check_evaluators(evaluators: Any) -> None:
+    """Raise where a metric of mmengine's evaluator is not registered, or a keyword is none of its."""
+    for place, entry in enumerate([evaluators] if isinstance(evaluators, dict) else evaluators or ()):
+        where = "test_evaluator" if isinstance(evaluators, dict) else f"test_evaluator.{place}"
+        if not isinstance(entry, dict) or "type" not in entry:
+            raise OptionError(f"{where}: expected dict(type=...) of a metric, got {entry!r}")
+        check_keywords(entry, METRICS, where)
+
+
 def check_option_keys(config: Config, options: dict[str, Any]) -> None:
     """Raise where a key leads nowhere; a last part that is new may be a keyword that the configuration leaves out."""
     for key in options:
@@ -152,6 +185,8 @@ def check_option_keys(config: Config, options: dict[str, Any]) -> None:
                 here = ".".join(parents[:depth]) or "the configuration"
                 raise OptionError(f"--cfg-options {key}: no {part!r} in {here}")
             node = node[int(part)] if is_index else node[part]
+        if isinstance(node, list) and not (leaf.isdigit() and int(leaf) < len(node)):
+            raise OptionError(f"--cfg-options {key}: no {leaf!r} in {'.'.join(parents)}")
         if not parents and leaf not in config:
             raise OptionError(f"--cfg-options {key}: no {leaf!r} in the configuration")
 

@@ -97,13 +97,14 @@ class LoadColorAnnotations(BaseTransform):
     Adds `gt_seg_map` (H0, W0) uint8 to the results. Colours are matched exactly.
 
     Args:
-        colors: RGB colour of each class, in label order.
+        colors: RGB colours, in label order.
+        indices: Class of each colour, `ignore_index` for none; None means 0, 1, 2, ...
         ignore_colors: Documented colours without a class; their pixels get `ignore_index`.
         unknown: What to do about any other colour: "warn" counts and reports it and ignores its pixels, "error" stops.
         ignore_index: Label of pixels that do not count.
 
     Raises:
-        OptionError: A colour occurs twice, or `unknown` is neither of the two.
+        OptionError: A colour occurs twice, `unknown` is neither of the two, or not every colour has an index.
     """
 
     def __init__(
@@ -112,13 +113,16 @@ class LoadColorAnnotations(BaseTransform):
         ignore_colors: Sequence[Sequence[int]] = (),
         unknown: str = "error",
         ignore_index: int = 255,
+        indices: Sequence[int] | None = None,
     ) -> None:
         codes = [_color_code(color) for color in (*colors, *ignore_colors)]
         if len(set(codes)) != len(codes):
             raise OptionError(f"expected every colour once, got {list(colors)} and to ignore {list(ignore_colors)}")
         if unknown not in ("warn", "error"):
             raise OptionError(f"expected unknown 'warn' or 'error', got {unknown!r}")
-        values = [*range(len(colors)), *[ignore_index] * len(ignore_colors)]
+        values = [*(range(len(colors)) if indices is None else indices), *[ignore_index] * len(ignore_colors)]
+        if len(values) != len(codes):
+            raise OptionError(f"expected an index for each of {len(colors)} colours, got {len(indices or ())}")
         order = np.argsort(codes)
         self.codes = np.array(codes, dtype=np.int64)[order]
         self.values = np.array(values, dtype=np.uint8)[order]
@@ -171,14 +175,16 @@ def build_dataset(config: Mapping[str, Any], spec: DatasetSpec | None = None) ->
     Raises:
         DatasetError: The folder is missing, it has no images, or some image or label files are missing.
     """
-    where = "; pass --data-root" + (f", or get the set from {spec.homepage}" if spec else "")
+    where = "; pass --data-root"
+    if spec and spec.group != "generated":
+        where += f", or run tools/prepare_data/prepare.py {spec.name} (get the set from {spec.homepage})"
     try:
         dataset = DATASETS.build({**config, "serialize_data": False})  # mmengine cannot serialise an empty list
         dataset.full_init()
     except FileNotFoundError as error:
         raise DatasetError(f"no such folder or file: {error.filename}{where}") from error
     except DatasetError as error:
-        raise DatasetError(f"{error}{where}") from error
+        raise DatasetError(f"{error}{where if spec else ''}") from error
     if len(dataset) == 0:
         raise DatasetError(
             f"no images *{dataset.img_suffix} in {dataset.data_prefix.get('img_path')}; check folder, suffix and its "

@@ -18,25 +18,30 @@ import itertools
 import platform
 import shutil
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.dist import all_gather_object, get_rank
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import MODELS
 
 from ..atomic import complete_or_absent
+from ..datasets.label_notes import note_absent_classes
+from ..errors import DatasetWarning
 from ..metrics.report import Report, make_report, to_markdown
-from .configuration import CheckedSet
+from .configuration import CheckedSet, headline_of
 from .deviations import data_digests, deviations
 from .hooks import PicturesHook, ProgressHook, RecordHook, SavePredictionsHook
+from .own_dataset import LabelledImages
 from .processes import in_first, together
 from .records import RECORDS, ImageRecord, RecordFile, image_names, sum_confusions
+from .runner import QuietRunner
 from .segmentor import Network, SegEarthOV3Segmentor, load_network
 from .workfolder import check_leftovers, hold_folder, make_folder
 
@@ -168,6 +173,10 @@ def _measure(config: Config, checked: CheckedSet, outputs: Outputs, segmentor: S
             if record.image not in records.records:
                 records.add(record)
         report = _report(config, checked, segmentor, [records.records[name] for name in names])
+        if not isinstance(checked.dataset, LabelledImages):  # whose labels were all read before
+            label_pixels = np.array([entry.label_pixels for entry in report.per_class])
+            if note := note_absent_classes(label_pixels, checked.dataset.metainfo["classes"], len(names)):
+                warnings.warn(note, DatasetWarning, stacklevel=1)
         _write(report, outputs.folder)
         for file in outputs.folder.glob(_PARTS):
             file.unlink()
@@ -233,7 +242,7 @@ def _run_loop(
 ) -> None:
     """mmengine's loop over a dataset; each process has a share, and no image is filled in twice."""
     sampler = {**config.test_dataloader.sampler, "round_up": False}
-    Runner(
+    QuietRunner(
         model=segmentor,
         work_dir=str(outputs.logs or outputs.folder),
         test_dataloader={**config.test_dataloader, "dataset": dataset, "sampler": sampler},
@@ -273,6 +282,7 @@ def _report(
         images_of="unknown" if checked.total is None else checked.total,
         deviations=deviations(config, settings["classes"], len(records), checked.total),
         digests=data_digests(checked.dataset, data.get("pipeline", ()), settings["classes"], confusion),
+        headline_class=headline_of(config, classes),
     )
 
 

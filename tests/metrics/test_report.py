@@ -13,7 +13,7 @@ import pytest
 
 from segearth_ov3.errors import OptionError
 from segearth_ov3.metrics.provenance import checkout_commit, package_versions
-from segearth_ov3.metrics.report import Report, make_report, to_markdown
+from segearth_ov3.metrics.report import Report, choose_headline, make_report, to_markdown
 from segearth_ov3.version import __version__
 
 CONFUSION = np.array([[6, 2, 0], [1, 3, 0], [0, 0, 0]])
@@ -89,13 +89,41 @@ def test_text_that_is_not_json_is_refused():
         Report.from_json("mIoU 47.4")
 
 
-def test_two_classes_are_headed_by_the_iou_of_the_second():
+def test_result_is_headed_by_the_iou_of_the_class_named():
     binary = make_report(
-        CONFUSION[:2, :2], ["no", "yes"], dataset="d", image_seconds=[], device="", dtype="", configuration={}
+        CONFUSION[:2, :2],
+        ["no", "yes"],
+        dataset="d",
+        image_seconds=[],
+        device="",
+        dtype="",
+        configuration={},
+        headline_class="yes",
     )
     assert binary.headline == ("IoU yes", pytest.approx(100 * 3 / 6))
     assert binary.foreground_IoU == binary.per_class[1].IoU
     assert "d: IoU yes 50.00, mIoU 58.33" in to_markdown(binary)
+
+
+@pytest.mark.parametrize(
+    ("classes", "wanted", "expected"),
+    [
+        (["background", "building"], None, "building"),
+        (["building", "Background"], None, "building"),
+        (["grass", "building"], None, None),
+        (["background", "clutter"], None, None),
+        (["background", "building", "road"], None, None),
+        (["grass", "building"], "grass", "grass"),
+        (["background", "building"], "mIoU", None),
+    ],
+)
+def test_headline_is_chosen_by_name_or_option(classes, wanted, expected):
+    assert choose_headline(classes, wanted) == expected
+
+
+def test_headline_that_is_no_class_is_refused():
+    with pytest.raises(OptionError, match="headline: expected mIoU or one of grass, building, got 'roof'"):
+        choose_headline(["grass", "building"], "roof")
 
 
 def test_more_classes_are_headed_by_the_mean(report):

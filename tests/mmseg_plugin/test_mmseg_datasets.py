@@ -180,7 +180,10 @@ def test_built_dataset_has_all_images(tmp_path):
 
 
 def test_missing_folder_is_named_with_the_source_of_the_set(tmp_path):
-    with pytest.raises(DatasetError, match=r"no such folder.*img_dir/val; pass --data-root, or get the set from https"):
+    with pytest.raises(
+        DatasetError,
+        match=r"no such folder.*img_dir/val; pass --data-root, or run tools/prepare_data/prepare.py loveda",
+    ):
         build_dataset(loveda_config(tmp_path), SPECS["loveda"])
 
 

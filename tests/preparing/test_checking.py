@@ -90,3 +90,18 @@ def test_files_that_do_not_belong_are_named(download, prepare, tmp_path):
         shutil.copy(path, path.with_name(f"stray{suffix}"))
     assert "1 files in" in (error := error_of(prepare("vdd")))
     assert "stray" in error
+
+
+def test_check_of_raw_masks_names_the_option_that_maps_255(prepare, tmp_path):
+    spec = SPECS["inria"]
+    for folder in (spec.image_dir, spec.label_dir):
+        write(tmp_path / "data" / spec.root / folder / "austin1_0_0_4_4.png", np.eye(4, dtype=np.uint8) * 255)
+    code, out, err = prepare("inria", "--check")
+    assert code == 0
+    assert "pixels by stored label: 0: 75.0 %, 255: 25.0 %" in out
+    assert "warning: 'building' occurs in none of 1 labels, and 25.0 % of their pixels are 255" in err
+    assert "test_dataloader.dataset.label_map=255:1" in err
+
+
+def test_check_of_an_absent_set_says_not_found(prepare):
+    assert "LoveDA (val) not found: no folder" in error_of(prepare("loveda", "--check"))

@@ -59,9 +59,19 @@ def test_half_unpacked_download_names_folders_and_archive(download, prepare):
     source = download("loveda")
     shutil.rmtree(source / "Val" / "Urban")
     (source / "Urban.zip").touch()
-    error = error_of(prepare("loveda"))
+    error = error_of(prepare("loveda", partial=False))
     assert f"no Val/Urban/images_png and no Val/Urban/masks_png in {source}" in error
     assert "unpack Urban.zip" in error
+
+
+@pytest.mark.parametrize(
+    ("name", "missing", "images"), [("loveda", "Val/Rural", 1), ("dubai", "Semantic segmentation dataset/Tile 1", 2)]
+)
+def test_part_of_a_set_is_prepared_without_the_other_parts(download, prepare, name, missing, images):
+    shutil.rmtree(download(name) / missing)
+    code, out, _ = prepare(name)
+    assert code == 0
+    assert out.startswith(f"{images} written")
 
 
 def test_archive_that_is_not_unpacked_is_named(prepare, tmp_path):

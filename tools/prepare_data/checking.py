@@ -11,6 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from segearth_ov3.datasets import DatasetSpec
+from segearth_ov3.datasets.label_notes import note_absent_classes, note_mask_of_255
 from segearth_ov3.errors import DatasetError
 
 from .converting import Layout
@@ -47,7 +48,7 @@ def check_prepared(layout: Layout, expected_names: Sequence[str] | None = None, 
     folders = [layout.root / folder for folder in (spec.image_dir, spec.label_dir, spec.after_dir) if folder]
     for folder in folders:
         if not folder.is_dir():
-            raise DatasetError(f"no folder {folder}; prepare the set by --src DIR")
+            raise DatasetError(f"{spec.title} not found: no folder {folder}; prepare the set by --src DIR")
     images, labels = list_files(folders[0], spec.image_suffix), list_files(folders[1], spec.label_suffix)
     later = list_files(folders[2], spec.image_suffix) if spec.after_dir else None
     ids = read_ids(layout.root / spec.id_list) if spec.id_list else None
@@ -69,6 +70,16 @@ def stored_values(spec: DatasetSpec) -> set[int]:
     """Values that labels of a set may hold."""
     shift = int(spec.reduce_zero_label)
     return {*range(len(spec.classes) + shift), spec.ignore_index}
+
+
+def note_on_labels(spec: DatasetSpec, checked: Checked) -> str:
+    """One line where 255 seems to mark the class of a mask, or classes occur in no label; empty otherwise."""
+    pixels = np.zeros_like(checked.pixels)
+    count, shift = len(spec.classes), int(spec.reduce_zero_label)
+    pixels[:count] = checked.pixels[shift : count + shift]
+    pixels[spec.ignore_index] = checked.pixels[spec.ignore_index]
+    note = note_mask_of_255(pixels, spec.classes, checked.images)
+    return note or note_absent_classes(pixels, spec.classes, checked.images)
 
 
 def _check_pair(spec: DatasetSpec, image: Path, label: Path, later: Path | None) -> np.ndarray:

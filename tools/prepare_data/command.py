@@ -11,14 +11,14 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from arguments import run_tool
 
+from segearth_ov3.cli.process import Advice, exit_code_of, managed_process
 from segearth_ov3.datasets import SPECS, DatasetSpec
 from segearth_ov3.errors import DatasetError, OptionError
 from segearth_ov3.registry import lookup
 
 from .change import CHANGE
-from .checking import Checked, check_prepared
+from .checking import Checked, check_prepared, note_on_labels
 from .converting import Layout, Work, convert, layout_of, plan
 from .cropped import CROPPED
 from .extraction import EXTRACTION
@@ -76,7 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         run(parse_arguments(arguments))
         return 0
 
-    return run_tool(work, RESUME, MEMORY)
+    with managed_process():
+        return exit_code_of(work, prefix="error", advise=lambda: Advice(RESUME, MEMORY))
 
 
 def run(args: argparse.Namespace) -> None:
@@ -93,7 +94,7 @@ def run(args: argparse.Namespace) -> None:
         return
     layout = layout_of(spec, args.out, published=args.published)
     if args.check:
-        print(summary(layout, check_prepared(layout, workers=args.workers)))
+        report(layout, check_prepared(layout, workers=args.workers))
         return
     if args.src is None:
         raise OptionError("give the folder with the unpacked download by --src; --layout shows what belongs there")
@@ -113,7 +114,8 @@ def prepare(recipe: Recipe, layout: Layout, args: argparse.Namespace) -> None:
         print(f"{count} {text}", file=sys.stderr)
     names = [item.name for work in works for item in work.items]
     checked = check_prepared(layout, names, workers=args.workers)
-    print(f"{written} written, {len(names) - written} were there\n{summary(layout, checked)}")
+    print(f"{written} written, {len(names) - written} were there")
+    report(layout, checked)
 
 
 def choose_recipe(name: str, *, published: bool) -> Recipe:
@@ -158,6 +160,13 @@ def forecast(layout: Layout, works: Sequence[Work]) -> str:
         f"{len(works)} images in the download give {len(names)} of {layout.spec.title}; {there} are there, "
         f"{len(names) - there} would be written, such as\n  {layout.image(names[0])}\n  {layout.label(names[0])}"
     )
+
+
+def report(layout: Layout, checked: Checked) -> None:
+    """Print what was found in a prepared set, and what is odd about its labels."""
+    print(summary(layout, checked))
+    if checked.pixels.any() and (note := note_on_labels(layout.spec, checked)):
+        print(f"warning: {note}", file=sys.stderr)
 
 
 def summary(layout: Layout, checked: Checked) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -66,20 +67,27 @@ class Recipe:
     difference: str = ""
 
 
-def locate(source: Source, *needs: str) -> Path:
-    """The folder that contains all of `needs`: the source itself, or one up to three levels below.
+def locate(source: Source, *needs: str, parts: Sequence[Sequence[str]] = ()) -> Path:
+    """Find the folder that contains what a set needs: the source itself, or one up to three levels below.
+
+    Args:
+        source: The download.
+        needs: Paths below that folder.
+        parts: Groups of further paths; all of them are needed, or one whole group where a part of the set will do.
 
     Raises:
         DatasetError: There is none; the message names what is missing where most was found, and archives beside it.
     """
     if not source.folder.is_dir():
         raise DatasetError(f"no such folder: {source.folder}; give the folder with the unpacked download by --src")
-    best, missing = source.folder, list(needs)
+    wanted = [*needs, *itertools.chain.from_iterable(parts)]
+    best, missing = source.folder, wanted
     level = [source.folder]
     for _ in range(_LEVELS + 1):
         for folder in level:
-            here = [need for need in needs if not (folder / need).exists()]
-            if not here:
+            here = [path for path in wanted if not (folder / path).exists()]
+            has_part = any(set(part).isdisjoint(here) for part in parts)
+            if not here or (source.partial and has_part and not set(needs) & set(here)):
                 return folder
             if len(here) < len(missing):
                 best, missing = folder, here

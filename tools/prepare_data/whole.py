@@ -41,10 +41,10 @@ def find_loveda(source: Source) -> list[Pair]:
     Val/Rural/images_png/<n>.png    Val/Rural/masks_png/<n>.png
     Val/Urban/images_png/<n>.png    Val/Urban/masks_png/<n>.png    values 0 (no data) to 7
     """
-    parts = [f"Val/{part}/{kind}_png" for part in ("Rural", "Urban") for kind in ("images", "masks")]
-    root = locate(source, *parts)
-    images = list_files(root / parts[0], ".png") | list_files(root / parts[2], ".png")
-    labels = list_files(root / parts[1], ".png") | list_files(root / parts[3], ".png")
+    parts = [[f"Val/{part}/{kind}_png" for kind in ("images", "masks")] for part in ("Rural", "Urban")]
+    root = locate(source, parts=parts)
+    (images, labels), urban = ([list_files(root / folder, ".png") for folder in part] for part in parts)
+    images, labels = images | urban[0], labels | urban[1]
     return match(images, labels, source)
 
 
@@ -71,7 +71,7 @@ def find_dubai(source: Source) -> list[Pair]:
 
     Tile <1-8>/images/image_part_00<1-9>.jpg    Tile <1-8>/masks/image_part_00<1-9>.png    RGB colours
     """
-    root = locate(source, "Tile 1/images", "Tile 1/masks")
+    root = locate(source, parts=[(f"Tile {tile}/images", f"Tile {tile}/masks") for tile in range(1, 9)])
     images = {path.relative_to(root).with_suffix("").as_posix(): path for path in root.glob("Tile */images/*.jpg")}
     masks = {name: path.parents[1] / "masks" / f"{path.stem}.png" for name, path in images.items()}
     return match(images, {name: path for name, path in masks.items() if path.is_file()}, source)
