@@ -1,4 +1,4 @@
-"""Refuse scores that are not finite, wherever they enter: comparisons with NaN are false and would choose class 0."""
+"""Find and refuse numbers that are not finite: comparisons with NaN are false, and would choose class 0."""
 
 from __future__ import annotations
 
@@ -17,6 +17,17 @@ NOT_FINITE = (
 )
 
 
+def is_finite(values: np.ndarray | Tensor) -> bool:
+    """Return whether no value is NaN or infinite; waits for the device.
+
+    Args:
+        values: At least one number, an array or tensor of a floating type.
+    """
+    # minimum and maximum propagate NaN, and need no mask of the size of the values
+    lowest, highest = values.min(), values.max()
+    return math.isfinite(lowest) and math.isfinite(highest)
+
+
 def check_finite(scores: np.ndarray | Tensor) -> None:
     """Raise if any score is NaN or infinite; waits for the device.
 
@@ -26,7 +37,5 @@ def check_finite(scores: np.ndarray | Tensor) -> None:
     Raises:
         ScoreError: A score is not finite; the message names the likely causes.
     """
-    # minimum and maximum propagate NaN, and need no mask of the size of the scores
-    lowest, highest = scores.min(), scores.max()
-    if not (math.isfinite(lowest) and math.isfinite(highest)):
+    if not is_finite(scores):
         raise ScoreError(NOT_FINITE)

@@ -15,12 +15,15 @@ import torch
 from fake_model import FakeSam3
 from golden import load_tiny
 from rasterio.transform import Affine
+from safetensors.torch import save_file
 from torch import Tensor
 
+from segearth_ov3.checkpoints import load_sam3
+from segearth_ov3.checkpoints.sizes import config_metadata
 from segearth_ov3.engine.predictor import VariantPredictor
 from segearth_ov3.engine.scores import FusionSettings
 from segearth_ov3.engine.variants import Variant
-from segearth_ov3.errors import ScoreError
+from segearth_ov3.errors import CheckpointError, ScoreError
 from segearth_ov3.finite import check_finite
 from segearth_ov3.geo.options import WindowOptions
 from segearth_ov3.geo.scene import segment_scene
@@ -173,3 +176,27 @@ def test_any_value_that_is_not_finite_is_refused(values: list[float], make: Call
 @pytest.mark.parametrize("make", [np.asarray, torch.as_tensor], ids=["array", "tensor"])
 def test_finite_values_pass(make: Callable[[Any], Any]) -> None:
     check_finite(make([0.0, 1.0, -3e38, 3e38]))
+
+
+# ---- weights that a ReLU would hide
+
+
+@pytest.mark.parametrize("factor", [np.nan, np.inf])
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path, factor: float) -> None:
+    with pytest.raises(CheckpointError, match=r"linear1\.weight are not finite as float32; check the file with"):
+        load_sam3(saved(tmp_path, factor))
+
+
+def test_weights_beyond_float16_are_refused_in_it(tmp_path: Path) -> None:
+    path = saved(tmp_path, 3e5)
+    assert load_sam3(path).dtype == torch.float32
+    with pytest.raises(CheckpointError, match=r"linear1\.weight are not finite as float16; .* use float32 or bfloat16"):
+        load_sam3(path, dtype="float16")
+
+
+def saved(folder: Path, factor: float) -> Path:
+    """A checkpoint of the tiny network with one layer scaled."""
+    model = load_tiny()
+    model.transformer.encoder.layers[0].linear1.weight.mul_(factor)
+    save_file(dict(model.state_dict()), folder / "tiny.safetensors", metadata=config_metadata(model.config))
+    return folder / "tiny.safetensors"

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from ..errors import CheckpointError, OptionError
+from ..finite import is_finite
 from ..sam3.build import build_sam3
 from ..sam3.config import Sam3Config
 from ..sam3.model import Sam3, parameter_dtypes
@@ -52,7 +53,8 @@ def load_sam3(
         The network in evaluation mode, gradients off.
 
     Raises:
-        CheckpointError: There is no such file, it is damaged or refused, or does not fit the network.
+        CheckpointError: There is no such file, it is damaged or refused, does not fit the network, or has values that
+            are not finite in this dtype.
         OptionError: Another dtype, or the device is not there.
 
     Example:
@@ -73,6 +75,11 @@ def load_sam3(
     for key, empty in model.state_dict().items():
         target = torch.empty(empty.shape, dtype=dtypes[key], device=device)
         state[key] = read_tensor(file, match.sources[key], target)
+        if not is_finite(state[key]):  # a ReLU may hide it from the scores
+            raise CheckpointError(
+                f"{file.path}: values of {key} are not finite as {str(dtypes[key]).removeprefix('torch.')}; check the "
+                f"file with `segearth-ov3 checkpoint verify`, and use float32 or bfloat16 if it is right"
+            )
     model.load_state_dict(state, strict=True, assign=True)
     model.checkpoint_name = _name_of(path)
     return model.to(device).requires_grad_(False).eval()

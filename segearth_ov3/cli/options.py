@@ -146,7 +146,7 @@ def model_options(command: CommandT) -> CommandT:
             type=Choice(DTYPES),
             default="auto",
             show_default=True,
-            help="Precision; auto is bfloat16 on CUDA devices that have it, else float32.",
+            help="Precision; auto: bfloat16, as published, on CUDA where possible, else float32. float16 may overflow.",
         ),
     }
     return grouped(command, "model", lambda values: ModelOptions(**values), options)

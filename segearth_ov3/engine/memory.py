@@ -159,7 +159,8 @@ class WorkSize:
             self._said = True
             warnings.warn(
                 f"{was}; going on in smaller pieces, which takes longer and changes results by rounding only; "
-                f"to begin with smaller ones, give a smaller prompt_chunk or fewer images at a time",
+                f"to begin with smaller ones, give fewer windows or images at a time (--batch), or a smaller "
+                f"Segmenter(prompt_chunk=)",
                 LowMemoryWarning,
                 stacklevel=3,
             )

@@ -95,7 +95,7 @@ def check_unchanged(before: SourceFacts, reader: SceneReader) -> None:
     """
     if source_facts(reader) != before:
         raise RasterError(
-            f"{reader.profile.path} was changed while it was read, so the result would be of two scenes and is not "
+            f"{reader.profile.shown} was changed while it was read, so the result would be of two scenes and is not "
             f"written; segment it again when nothing writes to it"
         )
 

@@ -43,18 +43,18 @@ def check_longitudes(target: Path, profile: RasterProfile) -> None:
     """
     if profile.crs is None or profile.transform is None:
         raise RasterError(
-            f"cannot write {target}: GeoJSON has longitudes and latitudes, and {profile.path} has no coordinate "
+            f"cannot write {target}: GeoJSON has longitudes and latitudes, and {profile.shown} has no coordinate "
             f"reference system; choose .gpkg or .fgb"
         )
     no_way = RasterError(
         f"cannot write {target}: GeoJSON has longitudes and latitudes of WGS 84, and the coordinate reference system "
-        f"of {profile.path} cannot be transformed to it; {_OTHER_FORMATS}"
+        f"of {profile.shown} cannot be transformed to it; {_OTHER_FORMATS}"
     )
     try:
         types = _written_types(_some_pixels(profile.transform, profile.size), profile.crs.to_wkt())
     except FeatureError as error:
         raise RasterError(
-            f"cannot write {target}: GeoJSON has longitudes and latitudes, and parts of {profile.path} lie outside of "
+            f"cannot write {target}: GeoJSON has longitudes and latitudes, and parts of {profile.shown} lie outside of "
             f"the Earth; {_OTHER_FORMATS}"
         ) from error
     except (DataSourceError, DataLayerError) as error:

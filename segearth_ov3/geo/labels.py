@@ -66,7 +66,7 @@ class LabelRaster:
                 digits = text.removeprefix("class_")
                 number = int(digits) if digits.removeprefix("-").isdecimal() else None
             if number is None or (self.names and not 0 <= number < len(self.names)):
-                raise OptionError(f"{self.profile.path} has no class {text!r}; {self._advice(text)}")
+                raise OptionError(f"{self.profile.shown} has no class {text!r}; {self._advice(text)}")
             found.append(number)
         return found
 

@@ -87,6 +87,6 @@ def _pixel_size_m(profile: RasterProfile) -> float:
         areas = measure_pixels(profile)
     except RasterError as error:
         reason = str(error).removeprefix("no areas: ")
-        raise RasterError(f"{profile.path}: {reason}; give the window in pixels instead of metres") from error
+        raise RasterError(f"{profile.shown}: {reason}; give the window in pixels instead of metres") from error
     middle = profile.height // 2
     return float(np.sqrt(areas.block(middle, middle + 1)[0, profile.width // 2]))

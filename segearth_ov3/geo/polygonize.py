@@ -218,7 +218,7 @@ def _open_confidence(path: PathLike | None, profile: RasterProfile, access: Acce
         transform = profile.transform or Affine.identity()
         if dataset.shape != profile.size or not dataset.transform.almost_equals(transform, 1e-9):
             raise RasterError(
-                f"{path} does not fit {profile.path}: expected {profile.height} x {profile.width} pixels at the same "
+                f"{path} does not fit {profile.shown}: expected {profile.height} x {profile.width} pixels at the same "
                 f"place, found {dataset.height} x {dataset.width}"
                 + ("" if dataset.shape != profile.size else " at another one")
             )
@@ -229,7 +229,7 @@ def _background(source: LabelRaster) -> int:
     """Number of the background class."""
     if source.background is None:
         raise OptionError(
-            f"{source.profile.path} does not say which class is background; instead of --no-background "
+            f"{source.profile.shown} does not say which class is background; instead of --no-background "
             f"(keep_background=False) name all others in --classes (classes=)"
         )
     return source.background
@@ -241,9 +241,9 @@ def _measure(profile: RasterProfile, min_area_m2: float) -> PixelAreas | None:
         return measure_pixels(profile)
     except RasterError as error:
         if min_area_m2:
-            raise RasterError(f"{profile.path}: {error}, so there is no --min-area-m2 (min_area_m2=)") from error
+            raise RasterError(f"{profile.shown}: {error}, so there is no --min-area-m2 (min_area_m2=)") from error
         where = "" if profile.transform is not None else "; coordinates are x = column, y = -row"
-        _warn(f"{profile.path}: {error}{where}")
+        _warn(f"{profile.shown}: {error}{where}")
         return None
 
 

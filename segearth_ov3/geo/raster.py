@@ -66,6 +66,11 @@ class RasterProfile:
     files: tuple[str, ...] = ()
 
     @property
+    def shown(self) -> str:
+        """The name for messages, without the secrets of a signed URL."""
+        return shown_name(self.path)
+
+    @property
     def size(self) -> tuple[int, int]:
         """Height and width in pixels."""
         return self.height, self.width

@@ -16,7 +16,6 @@ from ..errors import OptionError, RasterError
 from .access import Access
 from .bands import BandChoice, looks_transparent
 from .gdal import reading
-from .names import shown_name
 from .remarks import describe_clipping, describe_collar, describe_statements, find_collar, warn_of_stretch
 from .sampling import sample_border, sample_pixels
 from .stretch import DEFAULT_PERCENTILES, Stretch, percentile_stretch, range_stretch
@@ -163,9 +162,7 @@ class SceneReader:
         """Find out what marks pixels without information; a band tagged as alpha has to look like a transparency."""
         alpha = self.profile.bands.alpha
         if options.alpha == "use" and alpha is None:
-            raise RasterError(
-                f"{shown_name(self.profile.path)}: expected a transparency besides the bands in use, found none"
-            )
+            raise RasterError(f"{self.profile.shown}: expected a transparency besides the bands in use, found none")
         if alpha is not None and (options.alpha == "ignore" or (options.alpha == "auto" and not self._is_mask(alpha))):
             alpha = None
         return validity_of(self._dataset, self._numbers, alpha, options.nodata)

@@ -37,10 +37,10 @@ def find_collar(values: np.ndarray, valid: np.ndarray) -> np.ndarray | None:
 
 def describe_collar(collar: np.ndarray, *, is_stretched: bool) -> str:
     """Say that the border has a constant value, and how to give it no class."""
-    shown = ",".join(f"{value:g}" for value in collar.tolist())
-    advice = f"; if it marks no data, use --nodata {collar[0]:g}" if (collar == collar[0]).all() else ""
+    different = list(dict.fromkeys(f"{value:.9g}" for value in collar.tolist()))
+    advice = f"; if it marks no data, use --nodata {different[0]}" if len(different) == 1 else ""
     left_out = ", which is left out of the percentiles" if is_stretched else ""
-    return f"more than a tenth of the border has the constant value {shown}{left_out}{advice}"
+    return f"more than a tenth of the border has the constant value {'/'.join(different)}{left_out}{advice}"
 
 
 def describe_statements(empty_shares: Mapping[str, float]) -> str | None:

@@ -201,7 +201,7 @@ def _check_vector(results: Results, profile: RasterProfile) -> None:
 
 def _report(counter: ClassCounter, reader: SceneReader, written: Sequence[Path]) -> SceneReport:
     """Give the warnings of a scene, and return its report."""
-    path, found = reader.profile.path, list(reader.warnings)
+    path, found = reader.profile.shown, list(reader.warnings)
     invalid = 1 - counter.valid_pixels / (reader.profile.height * reader.profile.width)
     if counter.valid_pixels == 0:
         found.append("no pixel is valid, so none gets a class")

@@ -86,7 +86,7 @@ class SceneOutputs:
         needed = [name for name in _FROM_SCORES if name in missing]
         if needed:
             message = f"the class map does not say the {' and '.join(needed)}, so the scene is segmented again"
-            warnings.warn(f"{self.reader.profile.path}: {message}", RasterWarning, stacklevel=4)
+            warnings.warn(f"{self.reader.profile.shown}: {message}", RasterWarning, stacklevel=4)
             return None
         labels = paths["labels"]
         rows = ((start, {"labels": part[None]}) for start, part in rows_of_map(labels))

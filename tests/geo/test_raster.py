@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -43,6 +44,11 @@ def test_profile_says_where_the_picture_lies(write_raster: Callable[..., Path], 
 def test_profile_is_the_same_without_reading_the_picture(write_raster: Callable[..., Path], rgb: np.ndarray) -> None:
     path = write_raster(rgb)
     assert read_profile(path) == read_rgb(path).profile
+
+
+def test_name_for_messages_has_no_secret(write_raster: Callable[..., Path], rgb: np.ndarray) -> None:
+    profile = dataclasses.replace(read_profile(write_raster(rgb)), path="https://host/town.tif?sig=SECRET")
+    assert profile.shown == "https://host/town.tif"
 
 
 def test_control_points_are_read(write_raster: Callable[..., Path], rgb: np.ndarray) -> None:

@@ -65,7 +65,7 @@ def test_no_output_replaces_a_file_of_the_source(folder: Path, source: str, outp
     outputs = Outputs() if output == "labels" else Outputs(**{output: target})  # type: ignore[arg-type]
     for run in (
         lambda: check_scene(source, labels, outputs=outputs, overwrite="force"),
-        lambda: segment_scene(source, labels, must_not_run, classes=["x"], outputs=outputs, overwrite="force"),
+        lambda: segment_scene(source, labels, must_not_run, classes=["x", "y"], outputs=outputs, overwrite="force"),
     ):
         with pytest.raises(RasterError, match=r"cannot write .*a\.tif: it is .*, which is never replaced"):
             run()
