@@ -109,7 +109,9 @@ class SceneReader:
             collar = self._find_collar()
             self.stretch = self._decide_stretch(options, collar)
         if collar is not None:
-            self.notes.append(describe_collar(collar, is_stretched=self.stretch is not None))
+            has_percentiles = self.stretch is not None and options.value_range is None
+            is_constant = self.stretch is not None and self.stretch.highs == self.stretch.lows
+            self.notes.append(describe_collar(collar, is_left_out=has_percentiles and not is_constant))
 
     def note(self, message: str | None) -> None:
         """Keep a message for the user; None for none."""

@@ -35,11 +35,11 @@ def find_collar(values: np.ndarray, valid: np.ndarray) -> np.ndarray | None:
     return found[:, most] if counts[most] > _MIN_COLLAR_SHARE * valid.size else None
 
 
-def describe_collar(collar: np.ndarray, *, is_stretched: bool) -> str:
+def describe_collar(collar: np.ndarray, *, is_left_out: bool) -> str:
     """Say that the border has a constant value, and how to give it no class."""
     different = list(dict.fromkeys(f"{value:.9g}" for value in collar.tolist()))
     advice = f"; if it marks no data, use --nodata {different[0]}" if len(different) == 1 else ""
-    left_out = ", which is left out of the percentiles" if is_stretched else ""
+    left_out = ", which is left out of the percentiles" if is_left_out else ""
     return f"more than a tenth of the border has the constant value {'/'.join(different)}{left_out}{advice}"
 
 
@@ -49,7 +49,7 @@ def describe_statements(empty_shares: Mapping[str, float]) -> str | None:
     Args:
         empty_shares: Share of the pixels that each statement calls empty, 0 to 1, by its name.
     """
-    if len(empty_shares) < 2:
+    if len(empty_shares) < 2 or not any(empty_shares.values()):
         return None
     listed = ", ".join(f"{name} (marks {f'{share:.1%}' if share else 'none'})" for name, share in empty_shares.items())
     return f"pixels have no data where any of these says so: {listed}; to drop one, use --nodata none or --alpha ignore"

@@ -78,10 +78,12 @@ def test_constant_picture_keeps_its_values(write_raster: Callable[..., Path]) ->
     with open_scene(write_raster(np.full((3, 20, 20), 500, np.uint16))) as scene:
         assert scene.stretch == Stretch((500.0,) * 3, (500.0,) * 3)
         assert "same value nearly everywhere" in scene.warnings[0]
+        assert not any("left out" in note for note in scene.notes)
 
 
 def test_statements_are_described_with_their_shares() -> None:
     assert describe_statements({"nodata 0": 0.5}) is None
+    assert describe_statements({"mask": 0.0, "nodata 0": 0.0}) is None
     assert describe_statements({"mask": 0.0, "nodata 0": 0.125}) == (
         "pixels have no data where any of these says so: mask (marks none), nodata 0 (marks 12.5%); "
         "to drop one, use --nodata none or --alpha ignore"

@@ -25,6 +25,14 @@ def test_sources_are_listed_once_with_relative_ones_joined_to_the_folder(tmp_pat
     assert found.unknown is None
 
 
+def test_arguments_of_built_in_pixel_functions_have_any_name(tmp_path: Path) -> None:
+    arguments = "<PixelFunctionType>scale</PixelFunctionType><PixelFunctionArguments k='2' propagateNoData='1'/>"
+    found = list_references(
+        write(tmp_path, f"<VRTRasterBand subClass='VRTDerivedRasterBand'>{arguments}</VRTRasterBand>")
+    )
+    assert found == ((), None)
+
+
 @pytest.mark.parametrize(
     ("inner", "unknown"),
     [
