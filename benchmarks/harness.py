@@ -27,7 +27,7 @@ from segearth_ov3.atomic import complete_or_absent
 from segearth_ov3.metrics.report import checkout_commit, package_versions
 from segearth_ov3.sam3.build import build_sam3
 from segearth_ov3.sam3.config import Sam3Config
-from segearth_ov3.sam3.flash_attention import handles
+from segearth_ov3.sam3.cpu.flash_attention import handles
 from segearth_ov3.sam3.model import Sam3, set_compute_dtype
 from segearth_ov3.sam3.random_weights import deterministic_tensor
 

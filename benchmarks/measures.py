@@ -14,7 +14,8 @@ from harness import timed
 from stages import Walk
 from torch import Tensor
 
-from segearth_ov3.sam3 import attention, products, vit
+from segearth_ov3.sam3 import ops
+from segearth_ov3.sam3.cpu import attention, onednn
 from segearth_ov3.sam3.layers import to_tokens
 
 Work = Callable[[], Any]
@@ -51,13 +52,18 @@ def measures(walk: Walk) -> list[Measure]:
         return work
 
     def linear_off() -> Any:
-        return mock.patch.object(products, "is_direct", return_value=False)
+        def linear(x: Tensor, weight: Tensor, bias: Tensor, activation: str, rows: slice | None = None) -> Tensor:
+            if rows is not None:
+                weight, bias = weight[rows], bias[rows]
+            return ops._ACTIVATIONS[activation](F.linear(x, weight, bias))
+
+        return mock.patch.object(onednn, "linear", linear)
 
     def compiled_off() -> Any:
         return mock.patch.object(attention, "handles", return_value=False)
 
     def blocks_off() -> Any:
-        return mock.patch.object(attention, "is_direct", return_value=False)
+        return mock.patch.object(attention, "blockwise_attention", return_value=None)
 
     def of_attention(name: str) -> list[Measure]:
         in_blocks, fused = switched(name, compiled_off), switched(name, compiled_off, blocks_off)
@@ -67,7 +73,7 @@ def measures(walk: Walk) -> list[Measure]:
         return [Measure("attention by compiled code", name, stage(name), in_blocks), blocks]
 
     def pieces_off() -> Any:
-        return mock.patch.object(vit, "residual", lambda function, x, dim, size, in_place=False: x + function(x))
+        return mock.patch.object(ops, "in_chunks", lambda function, x, dim, size=0: function(x))
 
     def start_off() -> Any:
         return mock.patch.object(decoder, "start", decoder._make_start)
@@ -92,7 +98,7 @@ def measures(walk: Walk) -> list[Measure]:
 
     return [
         Measure("linear layers by oneDNN", "trunk", stage("trunk"), switched("trunk", linear_off)),
-        Measure("tokens in pieces, added in place", "trunk", stage("trunk"), switched("trunk", pieces_off)),
+        Measure("tokens in chunks", "trunk", stage("trunk"), switched("trunk", pieces_off)),
         *of_attention("trunk"),
         Measure(
             "maps with channels last in memory",

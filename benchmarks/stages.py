@@ -19,7 +19,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from segearth_ov3.engine.scores import labels_from_scores
-from segearth_ov3.sam3 import products
+from segearth_ov3.sam3 import cpu, ops
 from segearth_ov3.sam3.build import build_sam3
 from segearth_ov3.sam3.model import Sam3
 from segearth_ov3.sam3.outputs import TextFeatures
@@ -128,8 +128,7 @@ def measure_peaks(device: str, dtype: torch.dtype) -> Peaks:
     """Best of several large products and copies."""
     side = 8192 if torch.device(device).type == "cuda" else 2048
     a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
-    packed = products.PackedWeight()
-    flop_s = min(timed(lambda: products.linear(a, b, None, packed=packed), device) for _ in range(8))
+    flop_s = min(timed(lambda: ops.linear(a, b, None), device) for _ in range(8))
     large = torch.zeros(2**26, device=device)  # 256 MiB
     other = torch.empty_like(large)
     copy_s = min(timed(lambda: other.copy_(large), device) for _ in range(5))
@@ -140,7 +139,7 @@ def count_flop(walk: Walk) -> dict[str, int]:
     """Operations of every stage, a multiply-add counted as two."""
     torch.backends.mha.set_fastpath_enabled(False)  # it hides products from the counter
     try:
-        with mock.patch.object(products, "_supports", return_value=False):
+        with mock.patch.object(cpu, "supports", return_value=False):
             found = {"text": _flop_of(walk, "text")}  # words cannot be traced
             with FakeTensorMode():
                 model = build_sam3(walk.model.config).eval().requires_grad_(False)

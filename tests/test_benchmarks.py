@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from segearth_ov3.sam3.flash_attention import handles
+from segearth_ov3.sam3.cpu.flash_attention import handles
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -3,8 +3,8 @@
 A step is compiled for one number of rows. More rows than that go through in pieces, fewer are filled up by repeating
 the last one, so that neither another image nor another vocabulary compiles anything again: images go one by one,
 prompts in pieces of a fixed size. On CUDA the steps are recorded as CUDA graphs, whose outputs are copied because the
-next run overwrites them. Compiling leaves the oneDNN calls of `products`, the code of
-`flash_attention` and the blocks of `attention` aside.
+next run overwrites them. A compiled network
+does not use `sam3.cpu`.
 """
 
 from __future__ import annotations

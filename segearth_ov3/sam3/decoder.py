@@ -13,11 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .attention import Attention, MapBias, readable
+from . import ops
+from .attention import Attention, readable
 from .layers import LayerNorm, Mlp, SingleLinear
+from .ops import MapBias
 from .outputs import Prompt
 from .positions import sine_coordinates
-from .products import PIECE, piecewise
 
 
 class DecoderStart(NamedTuple):
@@ -280,9 +281,9 @@ class Decoder(nn.Module):
         by_col = _log_distances(steps, cx - width / 2, cx + width / 2)  # (P, Q, g, 2)
         by_row = _log_distances(steps, cy - height / 2, cy + height / 2)
         by_row, by_col = (
-            piecewise(embed, distances.flatten(0, 2), 0, 4 * PIECE).unflatten(0, distances.shape[:3])
+            ops.in_chunks(embed, distances.flatten(0, 2), 0, 4 * ops.CHUNK_TOKENS).unflatten(0, distances.shape[:3])
             for embed, distances in ((self.boxRPB_embed_y, by_row), (self.boxRPB_embed_x, by_col))
-        )  # (P, Q, g, heads) each; the hidden layer is narrower than the trunk's, hence larger pieces
+        )  # (P, Q, g, heads) each; the hidden layer is narrower than the trunk's, hence larger chunks
         return MapBias(by_row.permute(0, 3, 1, 2), by_col.permute(0, 3, 1, 2))  # (P, heads, Q, g) each
 
 

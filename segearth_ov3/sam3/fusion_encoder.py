@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from . import ops
 from .attention import Attention, readable
 from .layers import LayerNorm, Linear
 from .outputs import Prompt
-from .products import PIECE, is_direct, residual
 
 
 class FusionLayer(nn.Module):
@@ -56,7 +56,7 @@ class FusionLayer(nn.Module):
         k, v = self.cross_attn_image.project(prompt.tokens, "kv")
         queries = queries.expand(len(k), *queries.shape[1:])
         x = x + self.cross_attn_image.attend(queries, k, v, readable(prompt.padding))  # (P, g*g, D)
-        return residual(self._feed_forward, x, 1, PIECE, in_place=True)
+        return x + ops.in_chunks(self._feed_forward, x, dim=1)
 
     def _feed_forward(self, x: Tensor) -> Tensor:
         return self.linear2(self.linear1(self.norm3(x), "relu"))
@@ -86,7 +86,7 @@ class FusionEncoder(nn.Module):
         return self.layers[0].read_image(image, positions)
 
     def forward(self, tokens: Tensor, queries: Tensor, positions: Tensor, prompt: Prompt) -> Tensor:
-        """Let images read their prompts; on a CPU large maps one after another, which then stay in its cache.
+        """Let images read their prompts.
 
         Args:
             tokens, queries: From `start`, of one image or one per prompt: (1 or P, g*g, D) and
@@ -97,14 +97,11 @@ class FusionEncoder(nn.Module):
         Returns:
             Memory (P, g*g, D).
         """
-        if tokens.shape[1] < PIECE or not is_direct(tokens):
-            return self.read_together(tokens, queries, positions, prompt)
         memory = []
-        for row in range(len(prompt.tokens)):
-            own = slice(row, row + 1)
-            start = slice(None) if len(tokens) == 1 else own
-            memory.append(self.read_together(tokens[start], queries[start], positions, prompt.select(own)))
-        return torch.cat(memory)
+        for rows in ops.row_groups(tokens, len(prompt.tokens)):
+            start = slice(None) if len(tokens) == 1 else rows
+            memory.append(self.read_together(tokens[start], queries[start], positions, prompt.select(rows)))
+        return memory[0] if len(memory) == 1 else torch.cat(memory)
 
     def read_together(self, tokens: Tensor, queries: Tensor, positions: Tensor, prompt: Prompt) -> Tensor:
         """`forward` for all prompts at once."""

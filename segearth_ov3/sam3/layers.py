@@ -14,19 +14,16 @@ import itertools
 import torch
 from torch import Tensor, nn
 
-from .products import Activation, PackedWeight, is_direct, linear
+from . import ops
+from .cpu.onednn import Activation
 
 
 class SingleLinear(nn.Linear):
     """Linear layer that stays in float32 whatever the compute dtype."""
 
-    def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
-        super().__init__(in_features, out_features, bias)
-        self._packed = PackedWeight()
-
     def forward(self, input: Tensor, activation: Activation = "none") -> Tensor:
         """Map (..., D_in) to (..., D_out); an activation may be applied to the result."""
-        return linear(input, self.weight, self.bias, activation, self._packed)
+        return ops.linear(input, self.weight, self.bias, activation)
 
 
 class Linear(SingleLinear):
@@ -62,16 +59,11 @@ class LayerNorm(nn.LayerNorm):
 
 
 class GroupNorm(nn.GroupNorm):
-    """GroupNorm in the dtype of its gain (float32), eps 1e-5.
-
-    On a CPU without gradients the result is rounded to the input's dtype, which the next product would do anyway.
-    """
+    """GroupNorm in the dtype of its gain (float32), eps 1e-5."""
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalise (B, D, H, W) over channel groups and space."""
-        if is_direct(input):
-            return super().forward(input)
-        return super().forward(input.to(self.weight.dtype))
+        return ops.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
 
 
 class Mlp(nn.Module):

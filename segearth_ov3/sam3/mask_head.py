@@ -4,7 +4,7 @@ Three exact identities save about half of the reference's work here.
 
 1. A convolution of a sum is a sum of convolutions, and the pyramid's share does not depend on the prompt:
    conv(level + up(z)) = [conv(level) + bias] + conv(up(z)). The bracket is computed once per image.
-2. A 3x3 convolution of a map enlarged 2x by repetition is computed at the small size (`enlarged_conv`): a quarter to
+2. A 3x3 convolution of a map upsampled 2x by repetition is computed at the small size (`upsampled_conv`): a quarter to
    four ninths of the products.
 3. The 1x1 instance convolution (W, b) goes into the mask queries: m . (W z + b) = (m W) . z + m . b.
 """
@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from . import ops
 from .attention import Attention, readable
-from .enlarged_conv import conv3x3_of_enlarged
 from .layers import Conv2d, GroupNorm, LayerNorm, Mlp, to_map, to_tokens
 from .outputs import Prompt
 
@@ -55,7 +55,8 @@ class PixelDecoder(nn.Module):
             Pixel embeddings (P, D, 4g, 4g), as `GroupNorm` returns them.
         """
         for conv, norm, base in zip(self.conv_layers, self.norms, bases):
-            x = F.relu_(norm(conv3x3_of_enlarged(x, conv.weight).add_(base)))  # in place: these are the largest maps
+            y = ops.conv3x3_of_upsampled(x, conv.weight).add_(base)  # in place: these are the largest maps
+            x = F.relu_(norm(y))
         return x
 
 

@@ -15,13 +15,14 @@ block works token by token; so nothing is ever rearranged between blocks.
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor, nn
 
-from .attention import attention
+from . import ops
 from .layers import Conv2d, LayerNorm, Linear
 from .positions import rotary_table, rotate
-from .products import PIECE, residual
 
 
 def to_windows(tokens: Tensor, window: int) -> Tensor:
@@ -62,7 +63,7 @@ class RotaryAttention(nn.Module):
         """
         qkv = self.qkv(x).unflatten(-1, (3, self.heads, -1))  # (B, n, 3, heads, D/heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B, heads, n, D/heads) each
-        return self.proj(attention(rotate(q, table), rotate(k, table), v))  # (B, n, D)
+        return self.proj(ops.attention(rotate(q, table), rotate(k, table), v))  # (B, n, D)
 
 
 class TrunkMlp(nn.Module):
@@ -74,8 +75,8 @@ class TrunkMlp(nn.Module):
         self.fc2 = Linear(hidden, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (..., D) to (..., D)."""
-        return self.fc2(self.fc1(x, "gelu"))
+        """Map (B, n, D) to (B, n, D)."""
+        return ops.in_chunks(lambda tokens: self.fc2(self.fc1(tokens, "gelu")), x, dim=1)
 
 
 class Block(nn.Module):
@@ -90,9 +91,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, table: Tensor) -> Tensor:
         """Update runs of tokens (B, n, D); see `RotaryAttention.forward`."""
-        x = residual(lambda runs: self.attn(self.norm1(runs), table), x, 0, max(1, PIECE // x.shape[1]))
-        rows = x.flatten(0, 1)  # (B*n, D)
-        return residual(lambda tokens: self.mlp(self.norm2(tokens)), rows, 0, PIECE, in_place=True).view_as(x)
+        x = x + self.attn(self.norm1(x), table)
+        return x + self.mlp(self.norm2(x))
 
 
 class PatchEmbedding(nn.Module):
@@ -182,6 +182,7 @@ class VisionTransformer(nn.Module):
         }
         for index, block in enumerate(self.blocks):
             count, table = runs[index in self.global_blocks]
-            x = block(x.view(count, -1, x.shape[-1]), table)
+            x = x.view(count, -1, x.shape[-1])  # (runs, n, D)
+            x = ops.in_chunks(functools.partial(block, table=table), x, 0, max(1, ops.CHUNK_TOKENS // x.shape[1]))
         x = from_windows(x.view(batch, grid * grid, -1), self.window)
         return x.permute(0, 3, 1, 2)  # channels last in memory, which suits the convolutions that follow

@@ -21,8 +21,10 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from segearth_ov3.errors import StaleBuildWarning
-from segearth_ov3.sam3 import attention, flash_attention
-from segearth_ov3.sam3.attention import Attention, MapBias
+from segearth_ov3.sam3 import ops
+from segearth_ov3.sam3.attention import Attention
+from segearth_ov3.sam3.cpu import attention, flash_attention
+from segearth_ov3.sam3.ops import MapBias
 
 TOLERANCE = {torch.float32: 3e-6, torch.bfloat16: 1e-2}
 DTYPES = list(TOLERANCE)
@@ -133,7 +135,7 @@ def test_scores_of_bfloat16_are_not_rounded() -> None:
     q, k, v = (random(1, 2, 600, 64, seed=seed, dtype=torch.bfloat16) for seed in range(3))
     truth = expected(q, k, v)
     error = (flash_attention.flash_attention(q, k, v).double() - truth).abs().mean()
-    in_blocks = (attention._blockwise(q, k, v, None).double() - truth).abs().mean()
+    in_blocks = (attention.blockwise_attention(q, k, v, None).double() - truth).abs().mean()
     assert error < 0.6 * in_blocks
 
 
@@ -183,7 +185,7 @@ def test_gradients_go_another_way() -> None:
     bias = MapBias(random(1, 2, 12, 3, seed=3), random(1, 2, 12, 4, seed=4))
     for trained in (q, k, v, *bias):
         trained.requires_grad_()
-        attention.attention(q, k, v, bias).square().sum().backward()
+        ops.attention(q, k, v, bias).square().sum().backward()
         assert trained.grad is not None
         trained.requires_grad_(False)
 
@@ -191,10 +193,10 @@ def test_gradients_go_another_way() -> None:
 @pytest.mark.filterwarnings("ignore:`torch.jit.trace` is deprecated")
 def test_what_is_traced_goes_another_way() -> None:
     q, k, v = (random(1, 2, 12, 32, seed=seed) for seed in range(3))
-    recorded = torch.jit.trace(lambda q, k, v: attention.attention(q, k, v), (q, k, v), check_trace=False)
+    recorded = torch.jit.trace(lambda q, k, v: ops.attention(q, k, v), (q, k, v), check_trace=False)
     torch.testing.assert_close(recorded(2 * q, k, v).double(), expected(2 * q, k, v), atol=1e-5, rtol=0)
     with FakeTensorMode() as mode:
-        assert attention.attention(*(mode.from_tensor(x) for x in (q, k, v))).shape == (1, 12, 64)
+        assert ops.attention(*(mode.from_tensor(x) for x in (q, k, v))).shape == (1, 12, 64)
 
 
 @pytest.mark.parametrize(
@@ -248,7 +250,7 @@ def test_installation_without_it_works(monkeypatch: pytest.MonkeyPatch, forgotte
     monkeypatch.setattr(flash_attention.importlib.util, "find_spec", lambda name: None)
     q, k, v = (random(1, 2, 5, 32, seed=seed) for seed in range(3))
     assert not flash_attention.handles(q)
-    torch.testing.assert_close(attention.attention(q, k, v).double(), expected(q, k, v), atol=1e-5, rtol=0)
+    torch.testing.assert_close(ops.attention(q, k, v).double(), expected(q, k, v), atol=1e-5, rtol=0)
 
 
 def test_file_that_cannot_be_loaded_is_not_used(

@@ -8,7 +8,7 @@ from golden import PROMPTS, TRIMMED_FILE, Golden, load_tiny
 from torch.profiler import ProfilerActivity, profile
 
 from segearth_ov3.errors import ShapeError
-from segearth_ov3.sam3 import fusion_encoder
+from segearth_ov3.sam3 import ops
 from segearth_ov3.sam3.build import build_sam3
 from segearth_ov3.sam3.config import Sam3Config
 from segearth_ov3.sam3.model import Sam3, parameter_dtypes, set_compute_dtype
@@ -60,7 +60,7 @@ def test_large_maps_read_their_prompts_one_after_another(
         return together(tokens, *rest)
 
     monkeypatch.setattr(encoder, "read_together", seen)
-    monkeypatch.setattr(fusion_encoder, "PIECE", several.fusion_tokens.shape[1])
+    monkeypatch.setattr(ops, "CHUNK_TOKENS", several.fusion_tokens.shape[1])
     with torch.no_grad():
         torch.testing.assert_close(encoder(*start), together(*start), atol=1e-5, rtol=0)
     assert sizes == [1] * len(PROMPTS)

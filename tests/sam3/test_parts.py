@@ -14,9 +14,9 @@ from segearth_ov3.errors import OptionError, ShapeError
 from segearth_ov3.sam3.attention import Attention, readable
 from segearth_ov3.sam3.config import Sam3Config
 from segearth_ov3.sam3.decoder import inverse_sigmoid
-from segearth_ov3.sam3.enlarged_conv import conv3x3_of_enlarged
 from segearth_ov3.sam3.layers import to_map, to_tokens
 from segearth_ov3.sam3.mask_head import SegmentationHead
+from segearth_ov3.sam3.ops import conv3x3_of_upsampled
 from segearth_ov3.sam3.positions import rotary_table, rotate, sine_map
 from segearth_ov3.sam3.preprocess import preprocess
 from segearth_ov3.sam3.tokenizer import count_tokens, tokenize
@@ -92,7 +92,7 @@ def test_convolution_of_enlarged_map_needs_no_enlarging(height: int, width: int)
     x = torch.randn(2, 3, height, width, generator=generator, dtype=torch.float64)
     kernel = torch.randn(4, 3, 3, 3, generator=generator, dtype=torch.float64)
     expected = F.conv2d(F.interpolate(x, scale_factor=2, mode="nearest"), kernel, padding=1)
-    torch.testing.assert_close(conv3x3_of_enlarged(x, kernel), expected)
+    torch.testing.assert_close(conv3x3_of_upsampled(x, kernel), expected)
 
 
 def test_folded_instance_convolution_equals_plain_one() -> None:
@@ -124,7 +124,7 @@ def test_maps_of_tokens_go_through_convolutions_with_channels_last(batch: int) -
     feature_map = to_map(torch.randn(batch, 16, 8), 4)
     assert feature_map.stride() == (128, 1, 32, 8)  # also of a batch of one, where any first stride would be right
     for dtype in (torch.float32, torch.bfloat16):
-        found = conv3x3_of_enlarged(feature_map, torch.randn(8, 8, 3, 3).to(dtype))
+        found = conv3x3_of_upsampled(feature_map, torch.randn(8, 8, 3, 3).to(dtype))
         assert found.stride() == (512, 1, 64, 8)
 
 

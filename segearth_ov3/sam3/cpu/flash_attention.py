@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import StaleBuildWarning
+from ...errors import StaleBuildWarning
 
 _BUILD = 1  # of `flash_attention.cpp`, where it goes up with every change
 _GROUP = 64  # keys are filled up to a multiple of it
