@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from . import ops
 from .layers import Linear
 
+_ALIGNMENT = 8  # of a row of a bias
+
 # first third of the fused weight and number of thirds
 _ROWS = {"q": (0, 1), "k": (1, 1), "v": (2, 1), "qk": (0, 2), "kv": (1, 2), "qkv": (0, 3)}
 
@@ -53,7 +55,7 @@ class Attention(nn.Module):
         Args:
             q: (N, heads, n, D/heads).
             k, v: (N, heads, m, D/heads).
-            mask: True where a key may be read, broadcasts to (N, heads, n, m); or a bias added to the scaled products.
+            mask: Bias added to the scaled products, broadcasts to (N, heads, n, m); or True where a key may be read.
 
         Returns:
             (N, n, D).
@@ -77,13 +79,17 @@ class Attention(nn.Module):
             return (products / q.shape[-1] ** 0.5 + bias.float()).softmax(dim=-1)
 
 
-def readable(padding: Tensor) -> Tensor:
-    """Attention mask of keys that are not padding.
+def padding_bias(padding: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return the attention bias that hides padding.
 
     Args:
-        padding: True = padding (P, T), bool.
+        padding: True = padding (P, T), bool; at least one entry per row is False.
+        dtype: Of the queries.
 
     Returns:
-        True = may be read (P, 1, 1, T), for `Attention.attend`.
+        0 or negative infinity (P, 1, 1, T), for `Attention.attend`.
     """
-    return ~padding[:, None, None, :]
+    count, length = padding.shape
+    aligned = -(-length // _ALIGNMENT) * _ALIGNMENT  # otherwise fused attention copies the bias at every call
+    bias = torch.zeros(count, 1, 1, aligned, dtype=dtype, device=padding.device)[..., :length]
+    return bias.masked_fill_(padding[:, None, None], -torch.inf)

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import ops
-from .attention import Attention, readable
+from .attention import Attention, padding_bias
 from .layers import LayerNorm, Mlp, SingleLinear
 from .ops import MapBias
 from .outputs import Prompt
@@ -100,7 +100,8 @@ class DecoderLayer(nn.Module):
         text_queries: Tensor,
         positions: Tensor,
         bias: MapBias,
-        prompt: Prompt,
+        prompt: Tensor,
+        hidden: Tensor,
         memory: Tensor,
         memory_keys: Tensor,
         with_importance: bool = False,
@@ -111,7 +112,8 @@ class DecoderLayer(nn.Module):
             tokens, text_queries: As `read_tokens` returns them, for P prompts or one set to be shared.
             positions: (P or 1, 1 + Q, D).
             bias: Of (P or 1, heads, 1 + Q, g*g).
-            prompt: P prompts.
+            prompt: Tokens of P prompts (P, T, D).
+            hidden: From `padding_bias` (P, 1, 1, T).
             memory: (P, g*g, D).
             memory_keys: Memory plus its sine code (P, g*g, D).
             with_importance: Return the second result too.
@@ -119,9 +121,9 @@ class DecoderLayer(nn.Module):
         Returns:
             Tokens (P, 1 + Q, D), and how much the queries attend to each image token (P, g*g) or None.
         """
-        k, v = self.ca_text.project(prompt.tokens, "kv")
+        k, v = self.ca_text.project(prompt, "kv")
         text_queries = text_queries.expand(len(k), *text_queries.shape[1:])
-        tokens = self.catext_norm(tokens + self.ca_text.attend(text_queries, k, v, readable(prompt.padding)))
+        tokens = self.catext_norm(tokens + self.ca_text.attend(text_queries, k, v, hidden))
         (q,) = self.cross_attn.project(tokens + positions, "q")
         (k,) = self.cross_attn.project(memory_keys, "k")
         (v,) = self.cross_attn.project(memory, "v")
@@ -136,7 +138,7 @@ class DecoderLayer(nn.Module):
         attention does not point at objects.
         """
         importance = torch.empty(len(k), k.shape[-2], dtype=torch.float32, device=k.device)
-        dense = bias.dense()[:, :, 1:].expand(len(k), -1, -1, -1)
+        dense = bias.dense(torch.float32)[:, :, 1:].expand(len(k), -1, -1, -1)
         for row in range(len(k)):  # at full size the weights of one prompt and layer take 33 MB
             weights = self.cross_attn.weights(q[row, :, 1:], k[row], dense[row])  # (heads, Q, g*g)
             importance[row] = weights.mean((0, 1))
@@ -234,6 +236,7 @@ class Decoder(nn.Module):
         """
         dtype = self.layers[0].cross_attn.in_proj_weight.dtype  # cast once here, not in every layer
         memory_keys, memory = (memory + memory_positions).to(dtype), memory.to(dtype)
+        hidden = padding_bias(prompt.padding, dtype)
         tokens, text_queries, positions, bias, boxes = start
         all_tokens, all_boxes, importances = [], [boxes], []
         for index, layer in enumerate(self.layers):
@@ -241,7 +244,7 @@ class Decoder(nn.Module):
                 positions, bias = self._box_terms(boxes)
                 tokens, text_queries = layer.read_tokens(tokens, positions)
             tokens, importance = layer.read_prompt_and_memory(
-                tokens, text_queries, positions, bias, prompt, memory, memory_keys, with_importance
+                tokens, text_queries, positions, bias, prompt.tokens, hidden, memory, memory_keys, with_importance
             )  # (P, 1 + Q, D)
             if importance is not None:
                 importances.append(importance)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from . import ops
-from .attention import Attention, readable
+from .attention import Attention, padding_bias
 from .layers import LayerNorm, Linear
 from .outputs import Prompt
 
@@ -43,19 +43,20 @@ class FusionLayer(nn.Module):
         (queries,) = self.cross_attn_image.project(self.norm2(x), "q")
         return x, queries
 
-    def read_prompt(self, x: Tensor, queries: Tensor, prompt: Prompt) -> Tensor:
+    def read_prompt(self, x: Tensor, queries: Tensor, prompt: Tensor, hidden: Tensor) -> Tensor:
         """Attention to the prompt and feed-forward.
 
         Args:
             x, queries: As `read_image` returns them, one for each prompt or one to be shared by all.
-            prompt: P prompts.
+            prompt: Tokens of P prompts (P, T, D).
+            hidden: From `padding_bias` (P, 1, 1, T).
 
         Returns:
             (P, g*g, D).
         """
-        k, v = self.cross_attn_image.project(prompt.tokens, "kv")
+        k, v = self.cross_attn_image.project(prompt, "kv")
         queries = queries.expand(len(k), *queries.shape[1:])
-        x = x + self.cross_attn_image.attend(queries, k, v, readable(prompt.padding))  # (P, g*g, D)
+        x = x + self.cross_attn_image.attend(queries, k, v, hidden)  # (P, g*g, D)
         return x + ops.in_chunks(self._feed_forward, x, dim=1)
 
     def _feed_forward(self, x: Tensor) -> Tensor:
@@ -105,8 +106,9 @@ class FusionEncoder(nn.Module):
 
     def read_together(self, tokens: Tensor, queries: Tensor, positions: Tensor, prompt: Prompt) -> Tensor:
         """`forward` for all prompts at once."""
-        x = self.layers[0].read_prompt(tokens, queries, prompt)
+        hidden = padding_bias(prompt.padding, queries.dtype)
+        x = self.layers[0].read_prompt(tokens, queries, prompt.tokens, hidden)
         for layer in self.layers[1:]:
             x, queries = layer.read_image(x, positions)
-            x = layer.read_prompt(x, queries, prompt)
+            x = layer.read_prompt(x, queries, prompt.tokens, hidden)
         return x

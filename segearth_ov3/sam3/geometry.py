@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import roi_align
 
-from .attention import Attention, readable
+from .attention import Attention, padding_bias
 from .layers import Conv2d, LayerNorm, Linear, to_corners, to_map
 from .outputs import BoxPrompts
 from .positions import sine_coordinates
@@ -25,12 +25,12 @@ class GeometryLayer(nn.Module):
         self.linear1 = Linear(dim, hidden)
         self.linear2 = Linear(hidden, dim)
 
-    def forward(self, x: Tensor, padding: Tensor, image: Tensor, positions: Tensor) -> Tensor:
+    def forward(self, x: Tensor, hidden: Tensor, image: Tensor, positions: Tensor) -> Tensor:
         """Update geometry tokens.
 
         Args:
             x: (N, n, D).
-            padding: True = padding (N, n).
+            hidden: From `padding_bias` (N, 1, 1, n).
             image: Coarsest pyramid level as tokens (N or 1, g*g, D), not normalised.
             positions: Its sine code (g*g, D).
 
@@ -38,7 +38,7 @@ class GeometryLayer(nn.Module):
             (N, n, D).
         """
         q, k, v = self.self_attn.project(self.norm1(x), "qkv")
-        x = x + self.self_attn.attend(q, k, v, readable(padding))
+        x = x + self.self_attn.attend(q, k, v, hidden)
         (q,) = self.cross_attn_image.project(self.norm2(x), "q")
         (k,) = self.cross_attn_image.project(image + positions, "k")
         (v,) = self.cross_attn_image.project(image, "v")
@@ -88,9 +88,10 @@ class GeometryEncoder(nn.Module):
         if boxes is not None:
             x = torch.cat((self._box_tokens(image, boxes), x), dim=1)  # (P, M + 1, D)
             padding = torch.cat((boxes.padding, padding), dim=1)
+        hidden = padding_bias(padding, self.final_proj.weight.dtype)
         x = self.norm(self.final_proj(x))
         for layer in self.encode:
-            x = layer(x, padding, image, positions)
+            x = layer(x, hidden, image, positions)
         return self.encode_norm(x), padding
 
     def _box_tokens(self, image: Tensor, boxes: BoxPrompts) -> Tensor:

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import ops
-from .attention import Attention, readable
+from .attention import Attention, padding_bias
 from .layers import Conv2d, GroupNorm, LayerNorm, Mlp, to_map, to_tokens
 from .outputs import Prompt
 
@@ -98,7 +98,7 @@ class SegmentationHead(nn.Module):
         x = to_tokens(memory)  # (P, g*g, D)
         (q,) = self.cross_attend_prompt.project(self.cross_attn_norm(x), "q")
         k, v = self.cross_attend_prompt.project(prompt.tokens, "kv")
-        x = x + self.cross_attend_prompt.attend(q, k, v, readable(prompt.padding))
+        x = x + self.cross_attend_prompt.attend(q, k, v, padding_bias(prompt.padding, q.dtype))
         return self.pixel_decoder(to_map(x, memory.shape[-1]), bases)
 
     def masks(self, queries: Tensor, pixels: Tensor, counts: list[int]) -> Tensor:

@@ -41,9 +41,10 @@ class MapBias(NamedTuple):
     by_row: Tensor
     by_col: Tensor
 
-    def dense(self) -> Tensor:
-        """Return the sum of both terms (N or 1, heads, n, g*g)."""
-        return (self.by_row.unsqueeze(-1) + self.by_col.unsqueeze(-2)).flatten(-2)
+    def dense(self, dtype: torch.dtype) -> Tensor:
+        """Return the sum of both terms (N or 1, heads, n, g*g), contiguous: fused attention takes no other layout."""
+        by_row, by_col = (term.to(dtype).contiguous() for term in self)
+        return (by_row.unsqueeze(-1) + by_col.unsqueeze(-2)).flatten(-2)
 
 
 @contextlib.contextmanager
@@ -75,6 +76,8 @@ def linear(
         return onednn.linear(x, weight, bias, activation, rows)
     if rows is not None:
         weight, bias = weight[rows], bias if bias is None else bias[rows]
+    if activation == "relu" and bias is not None and _is_eager_cuda(x):
+        return torch._addmm_activation(bias, x.flatten(0, -2), weight.T).unflatten(0, x.shape[:-1])
     return _ACTIVATIONS[activation](F.linear(x, weight, bias))
 
 
@@ -94,7 +97,7 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | MapBias | None = N
         if faster is not None:
             return faster
     if isinstance(mask, MapBias):
-        mask = mask.dense().to(q.dtype)
+        mask = mask.dense(q.dtype)
     y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
     return y.transpose(1, 2).flatten(2)  # (N, n, D)
 
@@ -102,11 +105,29 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | MapBias | None = N
 def group_norm(x: Tensor, groups: int, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
     """Normalise (B, D, H, W) over channel groups and space, in the dtype of the gain.
 
-    On a CPU the result is rounded to the input's dtype, which the next product would do anyway.
+    On a CPU and in half precision on CUDA the result is rounded to the input's dtype, which the next product would do
+    anyway. On CUDA the layout of the input is kept, where PyTorch's own form would copy maps with channels last.
     """
+    if _is_eager_cuda(x):
+        return channels_last_group_norm(x, groups, weight, bias, eps)
     if not _use_cpu(x):
         x = x.to(weight.dtype)
     return F.group_norm(x, groups, weight, bias, eps)
+
+
+def channels_last_group_norm(x: Tensor, groups: int, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+    """Compute `group_norm` in the dtype and layout of the input, with statistics in float32."""
+    grouped = x.unflatten(1, (groups, -1))  # (B, groups, D/groups, H, W)
+    if x.dtype == torch.float32:
+        var, mean = torch.var_mean(grouped, (2, 3, 4), correction=0)  # (B, groups)
+    else:
+        mean = grouped.mean((2, 3, 4), dtype=torch.float32)
+        square = torch.linalg.vector_norm(grouped, dim=(2, 3, 4), dtype=torch.float32).square() / grouped[0, 0].numel()
+        var = (square - mean.square()).clamp(min=0)
+    scale = weight.unflatten(0, (groups, -1)) * torch.rsqrt(var + eps).unsqueeze(-1)  # (B, groups, D/groups)
+    shift = bias.unflatten(0, (groups, -1)) - mean.unsqueeze(-1) * scale
+    scale, shift = (term.flatten(1)[..., None, None] for term in (scale, shift))  # (B, D, 1, 1)
+    return torch.addcmul(shift, x, scale, out=torch.empty_like(x))
 
 
 def conv3x3_of_upsampled(x: Tensor, kernel: Tensor) -> Tensor:
@@ -162,6 +183,13 @@ def row_groups(tokens: Tensor, rows: int) -> list[slice]:
 def _use_cpu(*tensors: Tensor) -> bool:
     """Return whether the forms in `sam3.cpu` apply. While tracing, the answer does not read the context variable."""
     return cpu.is_usable(*tensors) and not _plain.get()
+
+
+def _is_eager_cuda(x: Tensor) -> bool:
+    """Return whether a tensor lies on CUDA, and nothing observes single operators."""
+    if not x.is_cuda or cpu.is_traced(x) or torch.is_grad_enabled() or torch.is_autocast_enabled("cuda"):
+        return False
+    return not _plain.get()
 
 
 def _may_split(x: Tensor) -> bool:

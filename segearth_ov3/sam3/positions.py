@@ -81,7 +81,8 @@ def rotate(x: Tensor, table: Tensor) -> Tensor:
     Returns:
         As `x`, contiguous.
     """
-    pairs = x.to(torch.float32).contiguous().unflatten(-1, (-1, 2))  # (..., n, head_dim/2, 2)
+    x32 = x.to(torch.float32, memory_format=torch.contiguous_format).contiguous()  # one pass from half precision
+    pairs = x32.unflatten(-1, (-1, 2))  # (..., n, head_dim/2, 2)
     if torch.compiler.is_compiling():  # no complex numbers there
         cos, sin = table.unbind(-1)
         a, b = pairs.unbind(-1)

@@ -6,15 +6,21 @@ four 2x2 convolutions at the small size: 16 products per pixel and channel inste
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .derived import Derived
+
 
 def conv3x3_by_phases(x: Tensor, kernel: Tensor) -> Tensor:
-    """Compute `ops.conv3x3_of_upsampled` by four 2x2 convolutions."""
+    """Compute `ops.conv3x3_of_upsampled` by four 2x2 convolutions, whose kernels are kept without gradients."""
     height, width = x.shape[-2:]
-    y = F.conv2d(x, phase_kernels(kernel), padding=1)  # (N, 4*D_out, H+1, W+1)
+    is_kept = not (torch.compiler.is_compiling() or (torch.is_grad_enabled() and kernel.requires_grad))
+    phases = _kept_phase_kernels(kernel) if is_kept else phase_kernels(kernel)
+    y = F.conv2d(x, phases, padding=1)  # (N, 4*D_out, H+1, W+1)
     y = y.unflatten(1, (2, 2, -1))  # (N, row phase, col phase, D_out, H+1, W+1)
     layout = torch.channels_last if y.stride(3) == 1 else torch.contiguous_format
     shape = (len(x), len(kernel), 2 * height, 2 * width)
@@ -53,3 +59,10 @@ def phase_kernels(kernel: Tensor) -> Tensor:
         )
     ]  # 4 x (D_out, D_in, 2, 2)
     return torch.cat(phases).to(kernel.dtype)
+
+
+def _channels_last(kernel: Tensor, form: Hashable) -> Tensor:
+    return phase_kernels(kernel).contiguous(memory_format=torch.channels_last)
+
+
+_kept_phase_kernels = Derived(_channels_last)

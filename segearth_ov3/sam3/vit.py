@@ -62,8 +62,9 @@ class RotaryAttention(nn.Module):
             (B, n, D).
         """
         qkv = self.qkv(x).unflatten(-1, (3, self.heads, -1))  # (B, n, 3, heads, D/heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B, heads, n, D/heads) each
-        return self.proj(ops.attention(rotate(q, table), rotate(k, table), v))  # (B, n, D)
+        qkv = qkv.permute(2, 0, 3, 1, 4)  # (3, B, heads, n, D/heads)
+        q, k = rotate(qkv[:2], table)
+        return self.proj(ops.attention(q, k, qkv[2]))  # (B, n, D)
 
 
 class TrunkMlp(nn.Module):

@@ -43,7 +43,7 @@ def expected(q: Tensor, k: Tensor, v: Tensor, bias: MapBias | None = None) -> Te
     """Of the formula, in float64: (N, n, D)."""
     scores = q.double() @ k.double().mT / q.shape[-1] ** 0.5
     if bias is not None:
-        scores = scores + MapBias(*(term.double() for term in bias)).dense()
+        scores = scores + MapBias(*(term.double() for term in bias)).dense(torch.float64)
     return (scores.softmax(-1) @ v.double()).transpose(1, 2).flatten(2)
 
 

@@ -13,6 +13,7 @@ import torch
 from golden import PROMPTS, RUNS, THRESHOLD, TRIMMED_FILE, Golden, load_tiny
 from torch import Tensor
 
+from segearth_ov3.sam3.attention import padding_bias
 from segearth_ov3.sam3.decoder import DecoderOutput
 from segearth_ov3.sam3.layers import to_map, to_tokens
 from segearth_ov3.sam3.model import Sam3
@@ -79,7 +80,9 @@ def steps(model: Sam3, golden: Golden, image: ImageFeatures, text: TextFeatures,
     one, boxes = text.select(slice(number, number + 1)), boxes_of(golden, run)
     prompt = model.prompt(image, one, boxes)
     encoder = model.transformer.encoder
-    first_layer = encoder.layers[0].read_prompt(image.fusion_tokens, image.fusion_queries, prompt)
+    first_layer = encoder.layers[0].read_prompt(
+        image.fusion_tokens, image.fusion_queries, prompt.tokens, padding_bias(prompt.padding, torch.float32)
+    )
     memory = model.fuse(image, prompt)
     decoded = model.transformer.decoder(to_tokens(memory), model.positions, prompt)
     pixels = model.segmentation_head.embed_pixels(memory, prompt, image.pixel_bases)
@@ -162,7 +165,7 @@ def test_presence_after_each_layer_agrees(model: Sam3, golden: Golden, steps: St
 
 
 def test_box_bias_of_first_layer_agrees(model: Sam3, golden: Golden) -> None:
-    bias = model.transformer.decoder.start().bias.dense()
+    bias = model.transformer.decoder.start().bias.dense(torch.float32)
     assert bias[:, :, 0].abs().max() == 0, "the presence token has no box"
     assert golden.difference("p0.rpb_layer0", bias[:, :, 1:]) < TOKENS
 

@@ -18,6 +18,7 @@ from golden import load_tiny
 
 from segearth_ov3.checkpoints import load_sam3
 from segearth_ov3.sam3 import cpu, ops, upsampled_conv
+from segearth_ov3.sam3.attention import padding_bias
 from segearth_ov3.sam3.cpu import attention, difference_conv, onednn
 from segearth_ov3.sam3.layers import GroupNorm, Linear
 from segearth_ov3.sam3.model import set_compute_dtype
@@ -108,7 +109,7 @@ def test_attention_in_blocks_equals_fused_attention(
     monkeypatch.setattr(attention, "_BLOCK_BYTES", block)
     q, k, v = random(2, 4, 5, 8), random(2, 4, 12, 8, seed=1), random(2, 4, 12, 8, seed=2)
     bias = MapBias(random(1, 4, 5, 3, seed=3), random(1, 4, 5, 4, seed=4)) if biased else None
-    expected = F.scaled_dot_product_attention(q, k, v, attn_mask=None if bias is None else bias.dense())
+    expected = F.scaled_dot_product_attention(q, k, v, attn_mask=None if bias is None else bias.dense(torch.float32))
     found = attention.blockwise_attention(q.to(dtype), k.to(dtype), v.to(dtype), bias)
     assert found.dtype == dtype
     torch.testing.assert_close(
@@ -152,7 +153,7 @@ def test_bias_of_each_sample_is_its_own() -> None:
     need_cpu(torch.float32)
     q, k, v = random(3, 2, 5, 8), random(3, 2, 9, 8, seed=1), random(3, 2, 9, 8, seed=2)
     bias = MapBias(random(3, 2, 5, 3, seed=3), random(3, 2, 5, 3, seed=4))
-    expected = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.dense()).transpose(1, 2).flatten(2)
+    expected = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.dense(torch.float32)).transpose(1, 2).flatten(2)
     torch.testing.assert_close(ops.attention(q, k, v, bias), expected, atol=1e-5, rtol=1e-5)
 
 
@@ -250,10 +251,59 @@ def test_plain_operators_end_with_their_block() -> None:
 def test_packed_weight_disappears_with_its_parameter() -> None:
     need_cpu(torch.bfloat16)
     gc.collect()
-    before = len(onednn._packed)
+    before = len(onednn.packed_weights)
     layer = Linear(16, 8).to(torch.bfloat16).requires_grad_(False)
     layer(random(3, 16, dtype=torch.bfloat16))
-    assert len(onednn._packed) == before + 1
+    assert len(onednn.packed_weights) == before + 1
     del layer
     gc.collect()
-    assert len(onednn._packed) == before
+    assert len(onednn.packed_weights) == before
+
+
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_group_norm_that_keeps_the_layout_equals_the_plain_one(dtype: torch.dtype, layout: torch.memory_format) -> None:
+    x = (random(2, 12, 5, 7) * 3 + 10).to(dtype).contiguous(memory_format=layout)
+    weight, bias = random(12, seed=1), random(12, seed=2)
+    expected = F.group_norm(x.double(), 4, weight.double(), bias.double(), 1e-5)
+    found = ops.channels_last_group_norm(x, 4, weight, bias, 1e-5)
+    assert found.dtype == dtype
+    assert found.is_contiguous(memory_format=layout)
+    rounding = {torch.float32: 1e-5, torch.bfloat16: 2**-8, torch.float16: 2**-10}[dtype]
+    torch.testing.assert_close(found.double(), expected, atol=2 * rounding, rtol=rounding)
+
+
+def test_group_norm_of_a_constant_map_is_its_bias() -> None:
+    x, bias = torch.full((1, 4, 3, 3), 7.0, dtype=torch.bfloat16), random(4)
+    found = ops.channels_last_group_norm(x, 2, torch.ones(4), bias, 1e-5)
+    torch.testing.assert_close(found[0, :, 1, 2].float(), bias, atol=1e-2, rtol=0)
+
+
+def test_bias_of_a_map_is_contiguous_in_any_dtype() -> None:
+    terms = (random(5, 3, 2, 4).permute(0, 3, 2, 1) for _ in range(2))  # heads innermost, as the decoder makes them
+    dense = MapBias(*terms).dense(torch.bfloat16)
+    assert dense.shape == (5, 4, 2, 9)
+    assert dense.is_contiguous()
+    assert dense.dtype == torch.bfloat16
+
+
+def test_bias_of_padding_hides_padding_and_has_aligned_rows() -> None:
+    padding = torch.zeros(2, 33, dtype=torch.bool)
+    padding[1, 30:] = True
+    bias = padding_bias(padding, torch.bfloat16)
+    assert bias.shape == (2, 1, 1, 33)
+    assert bias.stride(0) % 8 == 0
+    assert torch.equal(bias[:, 0, 0] == 0, ~padding)
+    assert (bias[1, 0, 0, 30:] == -torch.inf).all()
+
+
+def test_kept_phase_kernels_follow_the_kernel() -> None:
+    x = random(1, 4, 3, 3)
+    kernel = torch.nn.Parameter(random(2, 4, 3, 3, seed=1))
+    for factor in (1.0, 3.0):
+        with torch.no_grad():
+            kernel.copy_(random(2, 4, 3, 3, seed=1) * factor)
+            expected = F.conv2d(F.interpolate(x, scale_factor=2.0), kernel, padding=1)
+            torch.testing.assert_close(upsampled_conv.conv3x3_by_phases(x, kernel), expected, atol=1e-4, rtol=1e-4)
+    upsampled_conv.conv3x3_by_phases(x, kernel).sum().backward()
+    assert kernel.grad is not None

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torchvision.transforms import v2
 
 from segearth_ov3.errors import OptionError, ShapeError
-from segearth_ov3.sam3.attention import Attention, readable
+from segearth_ov3.sam3.attention import Attention, padding_bias
 from segearth_ov3.sam3.config import Sam3Config
 from segearth_ov3.sam3.decoder import inverse_sigmoid
 from segearth_ov3.sam3.layers import to_map, to_tokens
@@ -31,7 +31,7 @@ def test_attention_equals_torch_multihead_attention() -> None:
     padding = torch.tensor([[False] * 7, [False, True, False, True, True, False, False]])
     (q,), (k,), (v,) = ours.project(query, "q"), ours.project(key, "k"), ours.project(value, "v")
     expected, _ = theirs(query, key, value, key_padding_mask=padding)
-    torch.testing.assert_close(ours.attend(q, k, v, readable(padding)), expected, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(ours.attend(q, k, v, padding_bias(padding, q.dtype)), expected, atol=1e-6, rtol=1e-5)
 
 
 @pytest.mark.parametrize("parts", ["qk", "kv", "qkv"])

@@ -47,7 +47,7 @@ def slow_layer(
     """One layer by torch's modules in float64: tokens (P, 1 + Q, D) and weights (P, heads, 1 + Q, g*g)."""
     layer = decoder.layers[index]
     positions, bias = decoder._box_terms(boxes)
-    positions, bias = positions.double(), bias.dense().double().expand(len(memory), -1, -1, -1)
+    positions, bias = positions.double(), bias.dense(torch.float64).expand(len(memory), -1, -1, -1)
 
     def norm(name: str, x: Tensor) -> Tensor:
         module = getattr(layer, name)
