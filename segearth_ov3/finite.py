@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from .errors import ScoreError
 
 if TYPE_CHECKING:
-    import numpy as np
     from torch import Tensor
 
 NOT_FINITE = (
@@ -18,18 +19,22 @@ NOT_FINITE = (
 
 
 def is_finite(values: np.ndarray | Tensor) -> bool:
-    """Return whether no value is NaN or infinite; waits for the device.
+    """Return whether no value is NaN or infinite; wait for the device once.
 
     Args:
         values: At least one number, an array or tensor of a floating type.
     """
     # minimum and maximum propagate NaN, and need no mask of the size of the values
-    lowest, highest = values.min(), values.max()
-    return math.isfinite(lowest) and math.isfinite(highest)
+    extremes: Any = values.min(), values.max()
+    if not isinstance(values, np.ndarray):
+        import torch
+
+        extremes = torch.stack(extremes).tolist()
+    return all(map(math.isfinite, extremes))
 
 
 def check_finite(scores: np.ndarray | Tensor) -> None:
-    """Raise if any score is NaN or infinite; waits for the device.
+    """Raise if any score is NaN or infinite; wait for the device once.
 
     Args:
         scores: At least one number, an array or tensor of a floating type.
