@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from harness import peak, spread, start_peak, timed
+from device_activity import device_activity
+from harness import keep_float32_precision, peak, spread, start_peak, timed
 from peers import (
     BATCH,
     ReferencePeer,
@@ -103,6 +104,11 @@ def shift_presence(model: Sam3, peer: Any, presence: Tensor, share: float) -> Ca
     return lambda: [layer.copy_(old) for layer, old in zip(distinct, before)] and None
 
 
+def failure(error: Exception) -> str:
+    """Say on one line how a system failed."""
+    return f"failed: {' '.join((str(error) or type(error).__name__).splitlines()[:1])}"
+
+
 class Clock:
     """Decides whether there is time for more, by what earlier runs of a system took."""
 
@@ -191,11 +197,12 @@ class Group:
         if reason is not None:
             return {"system": name, "skipped": reason}
         try:
-            run = make()
-            before = start_peak(device)
-            warm = [timed(lambda: run(image), device) for _ in range(max(1, self.warmup))]
-        except (torch.OutOfMemoryError, RuntimeError, ImportError) as error:
-            return {"system": name, "skipped": f"failed: {str(error).splitlines()[0]}"}
+            with keep_float32_precision():
+                run = make()
+                before = start_peak(device)
+                warm = [timed(lambda: run(image), device) for _ in range(max(1, self.warmup))]
+        except Exception as error:  # a peer's failure, of any kind, is its row and ends no other
+            return {"system": name, "skipped": failure(error)}
         self.clock.known.setdefault(name, {})[count] = warm[-1]
         return {"system": name, "run": run, "seconds": [], "warm_s": warm[-1], "peak_bytes": peak(device) - before}
 
@@ -204,17 +211,28 @@ class Group:
         wanted = self.repeats
         for _ in range(self.clock.repeats(wanted, sum(row["warm_s"] for row in rows.values()))):
             for row in rows.values():
-                row["seconds"].append(timed(lambda run=row["run"]: run(image), self.device))
+                if "run" not in row:
+                    continue
+                try:
+                    with keep_float32_precision():
+                        row["seconds"].append(timed(lambda run=row["run"]: run(image), self.device))
+                except Exception as error:
+                    row.pop("run")
+                    row["skipped"] = failure(error)
 
     def finish(self, name: str, row: dict[str, Any], results: Results, image: np.ndarray, exact: Labels | None) -> None:
         """Turn what was measured into the fields of a row."""
-        run = row.pop("run", None)
+        run, seconds, warm = (row.pop(key, None) for key in ("run", "seconds", "warm_s"))
         if run is None:
             return
-        seconds, warm = row.pop("seconds"), row.pop("warm_s")
         row.update(spread(seconds or [warm]), repeats=len(seconds))
+        activity = device_activity(lambda: run(image), self.device)
+        if activity is not None:
+            row.update(activity._asdict())
         if isinstance(run, TransformersPeer):
             row["agreement"] = agreement(results, run(image, with_geometry=True))
+        elif isinstance(run, ReferencePeer):
+            row["agreement"] = agreement(results, run(image))
         elif name == OURS and exact is not None and self.model.dtype != torch.float32:
             same = results.labels.cpu().numpy() == exact.labels
             row["labels_as_float32_with_margin"] = float(same[exact.clear].mean()) if exact.clear.any() else 1.0

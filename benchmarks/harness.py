@@ -16,7 +16,7 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +45,24 @@ def random_network(sizes: Sam3Config, dtype: torch.dtype, device: str) -> Sam3:
 
 
 def synchronize(device: str) -> None:
-    """Wait until the device has done all it was given."""
-    if torch.device(device).type != "cpu":
-        getattr(torch, torch.device(device).type).synchronize()
+    """Wait until the device has finished its work; a CUDA device by its number."""
+    kind = torch.device(device).type
+    if kind == "cuda":
+        torch.cuda.synchronize(device)
+    elif kind != "cpu":
+        getattr(torch, kind).synchronize()
+
+
+@contextlib.contextmanager
+def keep_float32_precision() -> Iterator[None]:
+    """Restore the switches of TF32 after the block: a peer that sets them when imported must not speed up others."""
+    backends = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = [backend.allow_tf32 for backend in backends]
+    try:
+        yield
+    finally:
+        for backend, allowed in zip(backends, before):
+            backend.allow_tf32 = allowed
 
 
 def timed(work: Callable[[], object], device: str) -> float:

@@ -31,7 +31,7 @@ class Measure(NamedTuple):
 
 
 def measures(walk: Walk) -> list[Measure]:
-    """All measures that can be switched off."""
+    """Return all measures that can be switched off on the network's device."""
     model, count = walk.model, len(walk.prompts)
     image, prompt, memory = walk.get("prepare"), walk.get("prompt"), walk.get("fuse")
     detection, encoder, decoder = walk.get("detect"), model.transformer.encoder, model.transformer.decoder
@@ -72,7 +72,7 @@ def measures(walk: Walk) -> list[Measure]:
             return [blocks]
         return [Measure("attention by compiled code", name, stage(name), in_blocks), blocks]
 
-    def pieces_off() -> Any:
+    def chunks_off() -> Any:
         return mock.patch.object(ops, "in_chunks", lambda function, x, dim, size=0: function(x))
 
     def start_off() -> Any:
@@ -96,21 +96,15 @@ def measures(walk: Walk) -> list[Measure]:
             for row in range(count):
                 model.fuse(image, prompt.select(slice(row, row + 1)))
 
-    return [
-        Measure("linear layers by oneDNN", "trunk", stage("trunk"), switched("trunk", linear_off)),
-        Measure("tokens in chunks", "trunk", stage("trunk"), switched("trunk", pieces_off)),
-        *of_attention("trunk"),
+    anywhere = [
         Measure(
             "maps with channels last in memory",
             "pyramid",
             stage("pyramid"),
             lambda: model.encode_pyramid(walk.get("trunk").contiguous()),
         ),
-        Measure("linear layers by oneDNN", "fuse", stage("fuse"), switched("fuse", linear_off)),
-        *of_attention("fuse"),
         Measure("first layer's self-attention once per image", "fuse", stage("fuse"), first_layer_per_prompt),
         Measure("prompts one by one on a CPU, together elsewhere", "fuse", stage("fuse"), the_other_way),
-        *of_attention("detect"),
         Measure("first layer's start once per checkpoint", "detect", stage("detect"), switched("detect", start_off)),
         Measure("pyramid's share once, phases at low resolution", "segment", stage("segment"), lambda: _in_full(walk)),
         Measure(
@@ -121,6 +115,17 @@ def measures(walk: Walk) -> list[Measure]:
         ),
         Measure("text with tokens first", "text", stage("text"), switched("text", samples_first)),
         Measure("text encoded once per vocabulary", "text", lambda: None, stage("text")),
+    ]
+    if model.device.type != "cpu":
+        return anywhere
+    return [
+        Measure("linear layers by oneDNN", "trunk", stage("trunk"), switched("trunk", linear_off)),
+        Measure("tokens in chunks", "trunk", stage("trunk"), switched("trunk", chunks_off)),
+        *of_attention("trunk"),
+        Measure("linear layers by oneDNN", "fuse", stage("fuse"), switched("fuse", linear_off)),
+        *of_attention("fuse"),
+        *of_attention("detect"),
+        *anywhere,
     ]
 
 

@@ -21,19 +21,25 @@ import dataclasses
 import json
 import multiprocessing
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 import torch
-from comparison import OURS, Clock, Group
+from comparison import OURS, Clock, Group, failure
 from harness import PRESETS, out_option, random_network, result_json, whole_numbers, write_result
 from peers import BATCH, Task, build_transformers, prompt_words
+from stages import Walk, count_flop, measure_peaks
 
 from segearth_ov3.cli.options import DTYPES, DeviceType, resolve_device, resolve_dtype
 from segearth_ov3.cli.process import Program
 from segearth_ov3.metrics.report import markdown_table
+from segearth_ov3.sam3.model import Sam3
+
+Rows = list[dict[str, Any]]
 
 SCHEMA = "segearth-ov3/throughput/1"
 ABSENT_SHARES = (0.25, 0.75)
@@ -71,9 +77,21 @@ class Configuration:
 
 
 def measure_dtype(
-    configuration: Configuration, name: str, limit_s: float, exact: dict[Any, Any]
-) -> tuple[list[dict[str, Any]], dict[Any, Any]]:
-    """All rows of one compute dtype, in this process, and our float32 labels by task."""
+    configuration: Configuration, name: str, limit_s: float, exact: dict[Any, Any], before: Rows, out: Path | None
+) -> tuple[Rows, dict[Any, Any]]:
+    """Measure all rows of one compute dtype in this process, and write the result file after each task.
+
+    Args:
+        configuration: What to measure.
+        name: The dtype.
+        limit_s: Seconds that this dtype may take.
+        exact: Our labels in float32 by task, if measured.
+        before: Rows of other dtypes, for the result file.
+        out: The result file, if wanted.
+
+    Returns:
+        Rows of this dtype, and our labels by task.
+    """
     torch.set_num_threads(configuration.threads)
     clock, dtype, device = Clock(limit_s), resolve_dtype(name, configuration.device), configuration.device
     model = random_network(PRESETS[configuration.config](), dtype, device)
@@ -84,28 +102,55 @@ def measure_dtype(
         del weights
     except ImportError as error:
         missing = f"transformers is not installed ({error})"
-    rows: list[dict[str, Any]] = []
+    flop_per_s = measure_peaks(device, dtype).flop_per_s
+    rows: Rows = []
     for count, share in configuration.tasks:
         click.echo(f"{name}: {count} prompts, {share:.0%} absent", err=True)
         task = Task(prompt_words(count), THRESHOLD if share else 0.0)
         group = Group(model, peer, missing, clock, task, configuration.repeats, configuration.warmup)
-        found, labels = group.measure(configuration.image(), share, exact.get((count, share)))
-        exact = {(count, share): labels, **exact}
+        try:
+            found, labels = group.measure(configuration.image(), share, exact.get((count, share)))
+            exact = {(count, share): labels, **exact}
+        except Exception as error:  # without ours nothing can be compared; the other tasks go on
+            found = [{"system": OURS, "skipped": failure(error)}]
+        flop = network_flop(model, task.prompts)
+        for row in found:
+            if row["system"] == OURS and "median_s" in row:
+                row["share_of_peak"] = flop / row["median_s"] / flop_per_s
         rows += [{"dtype": name, "prompts": count, "absent_share": share, **row} for row in found]
+        write_result(as_json(configuration, [*before, *rows]), out)
     return rows, exact
 
 
-def measure_all(configuration: Configuration) -> list[dict[str, Any]]:
-    """Every compute dtype in a fresh process, one after another; float32 first, to compare others with."""
+def network_flop(model: Sam3, prompts: Sequence[str]) -> int:
+    """Operations of one image with its text encoded beforehand, a multiply-add counted as two."""
+    side = model.config.image_size
+    walk = Walk(model, torch.zeros((1, 3, side, side), device=model.device), list(prompts))
+    return sum(flop for stage, flop in count_flop(walk).items() if stage != "text")
+
+
+def measure_all(configuration: Configuration, out: Path | None) -> Rows:
+    """Measure every compute dtype in a fresh process, one after another; float32 first, to compare others with."""
     clock = Clock(configuration.time_limit_s)
-    rows: list[dict[str, Any]] = []
+    rows: Rows = []
     exact: dict[Any, Any] = {}
-    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
-        for position, dtype in enumerate(configuration.dtypes):
-            share_s = clock.left_s / (len(configuration.dtypes) - position)
-            found, exact = pool.apply(measure_dtype, (configuration, dtype, share_s, exact))
-            rows += found
+    for position, dtype in enumerate(configuration.dtypes):
+        share_s = clock.left_s / (len(configuration.dtypes) - position)
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as executor:
+            work = executor.submit(measure_dtype, configuration, dtype, share_s, exact, rows, out)
+            try:
+                found, exact = work.result()
+            except BrokenProcessPool:  # killed, most likely for lack of memory; the file has the tasks before
+                written = json.loads(out.read_text(encoding="utf-8"))["rows"] if out and out.exists() else rows
+                first = {"dtype": dtype, "prompts": configuration.prompts[0], "absent_share": 0.0, "system": OURS}
+                found = [*written[len(rows) :], {**first, "skipped": "failed: the process was killed"}]
+        rows = [*rows, *found]
     return rows
+
+
+def as_json(configuration: Configuration, rows: Rows) -> str:
+    """The result file."""
+    return result_json(SCHEMA, configuration.device, {"configuration": dataclasses.asdict(configuration), "rows": rows})
 
 
 def times_ours(rows: Sequence[dict[str, Any]], row: dict[str, Any], dtype: str) -> str:
@@ -131,6 +176,13 @@ def agreement_cells(row: dict[str, Any]) -> list[str]:
     return [*cells, f"{100 * found['labels_with_margin']:.2f} %"]
 
 
+def activity_cells(row: dict[str, Any]) -> list[str]:
+    """Launches, attention kernels and share of the measured peak of products, in a table's cells."""
+    kernels = ", ".join(f"{count} {name}" for name, count in row.get("attention", {}).items())
+    share = row.get("share_of_peak")
+    return [str(row.get("launches", "")), kernels, "" if share is None else f"{100 * share:.0f} %"]
+
+
 def as_markdown(result: dict[str, Any]) -> str:
     """The tables of a result: all prompts present first, absent ones apart."""
     heading = [
@@ -142,24 +194,30 @@ def as_markdown(result: dict[str, Any]) -> str:
         "Of ours",
         "Of ours in bf16",
         "Peak, MiB",
+        "Launches",
+        "Attention kernels",
+        "Of peak FLOP/s",
         "Δ presence",
         "Δ scores",
         "Equal labels",
     ]
+    on_gpu = any("launches" in row for row in result["rows"])
+    columns = [column for column, name in enumerate(heading) if on_gpu or name not in ("Launches", "Attention kernels")]
     parts = []
     for share in sorted({row["absent_share"] for row in result["rows"]}):
         cells = []
         for row in (each for each in result["rows"] if each["absent_share"] == share):
             head = [row["dtype"], str(row["prompts"]), row["system"]]
             if "skipped" in row:
-                cells.append([*head, row["skipped"], *[""] * 7])
+                cells.append([*head, row["skipped"], *[""] * (len(heading) - 4)])
                 continue
             times = [f"{row['median_s']:.3f}", f"{row['min_s']:.3f} – {row['max_s']:.3f}"]
-            memory = f"{row['peak_bytes'] / 2**20:.0f}"
+            memory = [f"{row['peak_bytes'] / 2**20:.0f}", *activity_cells(row)]
             ratios = [times_ours(result["rows"], row, dtype) for dtype in (row["dtype"], "bfloat16")]
-            cells.append([*head, *times, *ratios, memory, *agreement_cells(row)])
+            cells.append([*head, *times, *ratios, *memory, *agreement_cells(row)])
         title = "All prompts present" if share == 0 else f"{share:.0%} of the prompts absent"
-        parts.append(f"{title}:\n\n{markdown_table([heading, *cells], left=(0, 2))}")
+        table = [[line[column] for column in columns] for line in (heading, *cells)]
+        parts.append(f"{title}:\n\n{markdown_table(table, left=(0, 2))}")
     setup = result["configuration"]
     parts.append(
         f"{setup['config']} network, one image of its size, at most {setup['repeats']} repetitions; "
@@ -199,8 +257,7 @@ def main(out: Path | None, **options: Any) -> None:
       python benchmarks/throughput.py --config tiny --device cpu --prompts 1,6 --repeats 2
     """
     configuration = Configuration(**{**options, "device": resolve_device(options["device"])})
-    rows = measure_all(configuration)
-    text = result_json(SCHEMA, configuration.device, {"configuration": dataclasses.asdict(configuration), "rows": rows})
+    text = as_json(configuration, measure_all(configuration, out))
     write_result(text, out)
     click.echo(as_markdown(json.loads(text)))
 

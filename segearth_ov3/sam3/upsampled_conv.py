@@ -12,13 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .cpu import is_traced
 from .derived import Derived
 
 
 def conv3x3_by_phases(x: Tensor, kernel: Tensor) -> Tensor:
     """Compute `ops.conv3x3_of_upsampled` by four 2x2 convolutions, whose kernels are kept without gradients."""
     height, width = x.shape[-2:]
-    is_kept = not (torch.compiler.is_compiling() or (torch.is_grad_enabled() and kernel.requires_grad))
+    is_kept = not (is_traced(kernel) or (torch.is_grad_enabled() and kernel.requires_grad))
     phases = _kept_phase_kernels(kernel) if is_kept else phase_kernels(kernel)
     y = F.conv2d(x, phases, padding=1)  # (N, 4*D_out, H+1, W+1)
     y = y.unflatten(1, (2, 2, -1))  # (N, row phase, col phase, D_out, H+1, W+1)
