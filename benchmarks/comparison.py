@@ -18,6 +18,7 @@ from peers import (
     Task,
     TransformersPeer,
     background_vocabulary,
+    label_image,
     labels_of,
     reference_is_missing,
 )
@@ -41,7 +42,7 @@ class OurSystem:
 
     def __call__(self, image: np.ndarray) -> Tensor:
         """Labels of one image; as the command line does it, without scores that nobody asked for."""
-        return self.segmenter.predict_labels(image)
+        return label_image(self.segmenter, image)
 
     @torch.no_grad()
     def results(self, image: np.ndarray) -> Results:
@@ -54,7 +55,7 @@ class OurSystem:
             found = self.model.detect(self.model.fuse(features, prompt), prompt)
             presence.append(found.presence_logits.float().sigmoid())
             scores.append(found.score_logits.float().sigmoid() * presence[-1][:, None])
-        maps = self.segmenter(image).scores
+        maps = self.segmenter.class_scores([image])[0]
         return Results(torch.cat(presence), torch.cat(scores), maps, labels_of(maps, self.task.bound))
 
 

@@ -23,6 +23,7 @@ from segearth_ov3.sam3.config import Sam3Config
 from segearth_ov3.sam3.model import Sam3
 from segearth_ov3.sam3.preprocess import preprocess
 from segearth_ov3.sam3.tokenizer import tokenize
+from segearth_ov3.segmenter import Segmenter
 
 BATCH = 16  # prompts that transformers gets at a time; its masks of 16 prompts take 1 GiB in float32
 # parts of its network that no result depends on
@@ -309,3 +310,10 @@ def background_vocabulary(prompts: Sequence[str]) -> Any:
     from segearth_ov3.vocabulary import Vocabulary
 
     return Vocabulary(tuple((prompt,) for prompt in prompts), background=0)
+
+
+def label_image(segmenter: Segmenter, image: np.ndarray) -> Tensor:
+    """Labels of an image (H0, W0); of one class, whose labels would say nothing, its scores."""
+    if len(segmenter.vocabulary) == 1:
+        return segmenter.class_scores([image])
+    return segmenter.predict_labels(image)

@@ -34,7 +34,7 @@ from harness import (
     write_result,
 )
 from measures import measure_all
-from peers import background_vocabulary, prompt_words
+from peers import background_vocabulary, label_image, prompt_words
 from stages import Walk, measure_peaks, profile
 
 from segearth_ov3.cli.options import DTYPES, DeviceType, resolve_device, resolve_dtype
@@ -86,7 +86,7 @@ def whole_calls(configuration: Configuration, model: Sam3) -> list[dict[str, Any
         image = configuration.image(windows)
         before = start_peak(configuration.device)
         seconds = [
-            timed(lambda run=segmenter, image=image: run.predict_labels(image), configuration.device)
+            timed(lambda run=segmenter, image=image: label_image(run, image), configuration.device)
             for _ in range(configuration.warmup + configuration.repeats)
         ][configuration.warmup :]
         peak_bytes = peak(configuration.device) - before
