@@ -59,6 +59,29 @@ def run_many(tasks: Sequence[SceneTask], run: SegmentTask, classes: Sequence[str
         raise click.ClickException("\n  ".join([heading, *batch.problems]))
 
 
+def plan_many(tasks: Sequence[SceneTask], plan: Callable[[SceneTask], str]) -> None:
+    """Print what would be done with each scene.
+
+    Args:
+        tasks: The scenes.
+        plan: Returns it as text.
+
+    Raises:
+        click.ClickException: Scenes cannot be read, or their outputs cannot be written; the message lists them.
+        CheckpointError: The weights cannot be used.
+    """
+    problems = []
+    for task in tasks:
+        try:
+            click.echo(plan(task))
+        except SegEarthError as error:  # noqa: PERF203
+            if isinstance(error, CheckpointError):
+                raise
+            problems.append(_problem(task, reason_of(error)))
+    if problems:
+        raise click.ClickException("\n  ".join([f"{len(problems)} of {len(tasks)} scenes would fail:", *problems]))
+
+
 class _Batch:
     """What has become of the scenes so far."""
 
@@ -85,7 +108,7 @@ class _Batch:
                 raise
             reason = reason_of(error)
             self.counts["failed"] += 1
-            self.problems.append(f"{printable(src)}: {reason.removeprefix(f'{printable(src)}: ')}")
+            self.problems.append(_problem(task, reason))
             self._note(lambda: self.summary.note_failed(src, dst, reason))
         else:
             seconds = time.monotonic() - started if report.written else None
@@ -117,6 +140,12 @@ class _Batch:
         finally:
             warnings.showwarning = shown
             kinds.say_counts()
+
+
+def _problem(task: SceneTask, reason: str) -> str:
+    """A line of the list of scenes that failed."""
+    src = printable(shown_name(task.src))
+    return f"{src}: {reason.removeprefix(f'{src}: ')}"
 
 
 def reason_of(error: Exception) -> str:

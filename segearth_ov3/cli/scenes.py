@@ -146,7 +146,7 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RasterError(f"cannot make the folder {folder}: {error.strerror}; choose another by --out") from error
+        raise RasterError(f"cannot make the folder {folder}: {error.strerror}; choose another folder") from error
 
 
 def _filled(pattern: str, src: str) -> str:

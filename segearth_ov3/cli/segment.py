@@ -13,7 +13,7 @@ import click
 from ..errors import VocabularyWarning
 from ..messages import say
 from ..vocabulary import Vocabulary, require_several_classes
-from .batch import run_many
+from .batch import plan_many, run_many
 from .options import (
     ModelOptions,
     ScoreOptions,
@@ -128,8 +128,7 @@ def segment(
 
     runner = SceneRunner(load, words.class_names, colors, reading, windows, overwrite, resume, quiet)
     if dry_run:
-        for task in tasks:
-            click.echo(format_plan(task, runner.plan(task)))
+        plan_many(tasks, lambda task: format_plan(task, runner.plan(task)))
     elif out_dir is None:
         report = runner.run(tasks[0], "segmenting")
         if not report.written and not quiet:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +22,10 @@ from .reader import reading
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
 
-# what changes results by rounding at most, and names of what is compared by its digest
-_NOT_COMPARED = ("VERSION", "SOURCE_NAME", "CHECKPOINT", "DEVICE", "PROMPT_CHUNK", "WINDOW_BATCH", "COMPILE")
+# what changes results by rounding at most, and names of what is compared by content
+_NOT_COMPARED = re.compile(
+    rf"{TAG_PREFIX}(VERSION|SOURCE_NAME|CHECKPOINT|DEVICE|PROMPT_CHUNK|WINDOW_BATCH|COMPILE)|TIFFTAG_SOFTWARE|CLASS_\d+"
+)
 
 
 def check_same_map(path: Path, kind: MapKind, profile: RasterProfile, *, cog: bool = False) -> None:
@@ -47,15 +50,15 @@ def check_same_map(path: Path, kind: MapKind, profile: RasterProfile, *, cog: bo
         )
     table = kind.color_table or {}
     colors = {value: list(color[:3]) for value, color in table.items()}
-    wanted = _compared(kind.tags, colors=colors, size=list(profile.size), cog=cog)
+    wanted = {**_compared(kind.tags, kind.tags), "colors": colors, "size": list(profile.size), "cog": cog}
     with open_raster(path) as dataset:
         is_cog = dataset.tags(ns="IMAGE_STRUCTURE").get("LAYOUT") == "COG"
-        found = _compared(
-            dataset.tags(),
-            colors=_colors_of(dataset, table),
-            size=list(dataset.shape),
-            cog=is_cog and cog,  # nobody minds one that was not asked for
-        )
+        found = {
+            **_compared(dataset.tags(), kind.tags),
+            "colors": _colors_of(dataset, table),
+            "size": list(dataset.shape),
+            "cog": is_cog and cog,  # nobody minds one that was not asked for
+        }
     if differences := name_differences(found, wanted):
         raise RasterError(
             f"{path} was made with other settings: {differences}; choose another name or folder, or replace it with "
@@ -77,11 +80,13 @@ def rows_of_map(path: Path) -> Iterator[tuple[int, np.ndarray]]:
             yield start, labels
 
 
-def _compared(tags: Mapping[str, str], **facts: Any) -> dict[str, Any]:
-    """Tags and facts of a map that have to be the same, as values."""
-    names = [name for name in tags if name == "CLASS_NAMES" or name.startswith(TAG_PREFIX)]
-    ignored = {f"{TAG_PREFIX}{name}" for name in _NOT_COMPARED}
-    return {**{name: _value(tags[name]) for name in names if name not in ignored}, **facts}
+def _compared(tags: Mapping[str, str], wanted: Container[str]) -> dict[str, Any]:
+    """Tags of a map that have to be the same, as values: those of this package, and those that the caller wants."""
+    return {
+        name: _value(text)
+        for name, text in tags.items()
+        if (name in wanted or name.startswith(TAG_PREFIX)) and not _NOT_COMPARED.fullmatch(name)
+    }
 
 
 def _value(text: str) -> Any:

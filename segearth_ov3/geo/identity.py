@@ -29,7 +29,7 @@ def predictor_tags(predictor: Predictor, tags: Mapping[str, Any]) -> dict[str, A
         tags: The caller's.
 
     Raises:
-        OptionError: A tag of the caller has a name that is kept for tags of this package.
+        OptionError: A tag of the caller has a name that is kept for tags of this package, or a value has no JSON type.
     """
     taken = [name for name in tags if name.upper().startswith(_RESERVED)]
     if taken:
@@ -38,6 +38,8 @@ def predictor_tags(predictor: Predictor, tags: Mapping[str, Any]) -> dict[str, A
             f"set by this package; what distinguishes a predictor belongs into its describe()"
         )
     described = {key: value for key, value in (_description(predictor) or {}).items() if key not in _UNUSED}
+    for name, value in {**described, **tags}.items():
+        _check_json(name, value)
     return {
         "TIFFTAG_SOFTWARE": f"{SOFTWARE} {__version__}",
         f"{TAG_PREFIX}VERSION": __version__,
@@ -88,6 +90,13 @@ def name_differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str
     """
     differing = [name for name in {**found, **wanted} if _text(found, name) != _text(wanted, name)]
     return "; ".join(f"{_plain(name)} was {_short(found, name)}, is {_short(wanted, name)}" for name in differing)
+
+
+def _check_json(name: str, value: Any) -> None:
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError) as error:
+        raise OptionError(f"expected {name} of describe() or tags in JSON types, got {value!r}: {error}") from error
 
 
 def _description(predictor: Predictor) -> Mapping[str, Any] | None:

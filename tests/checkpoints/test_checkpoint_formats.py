@@ -13,7 +13,7 @@ from checkpoint_files import FORMS, OFFICIAL_EXTRAS, SMALL, network_state, offic
 from safetensors.torch import save_file
 from torch import Tensor
 
-from segearth_ov3.checkpoints import load_sam3
+from segearth_ov3.checkpoints import DEMO_NOTE, load_sam3
 from segearth_ov3.checkpoints.files import CheckpointFile, TensorFile
 from segearth_ov3.checkpoints.keys import Naming
 from segearth_ov3.checkpoints.sizes import config_metadata, config_of
@@ -180,3 +180,10 @@ def test_dtype_may_be_given_by_name(name: str) -> None:
 def test_other_dtypes_are_refused_with_the_known_names(dtype: Any) -> None:
     with pytest.raises(OptionError, match="expected dtype float32, bfloat16 or float16, got "):
         load_sam3("demo", dtype=dtype)
+
+
+def test_network_knows_the_name_of_its_checkpoint(state: dict[str, Tensor], tmp_path: Path) -> None:
+    (tmp_path / "weights").mkdir()
+    path = save_own(tmp_path / "weights", state).rename(tmp_path / "weights" / "model.safetensors")
+    names = [load_sam3(place).checkpoint_name for place in (path, path.parent, "demo")]
+    assert names == ["model.safetensors", "weights", f"demo ({DEMO_NOTE})"]

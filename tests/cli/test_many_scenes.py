@@ -404,3 +404,37 @@ def test_dry_run_writes_nothing_and_says_what_would_be_done(folder: Path, loads:
     ]
     assert len(lines) == 18
     assert sorted(folder.rglob("*")) == before
+
+
+def test_dry_run_lists_what_would_fail(folder: Path, loads: list[str]) -> None:
+    result = run("tiles/a.tif", "nowhere.tif", "--out-dir", "maps", "--dry-run", "--quiet")
+    assert result.exit_code == 1
+    assert result.stdout.startswith("tiles/a.tif: 6 x 8 pixels")
+    assert result.stderr.splitlines() == [
+        "Error: 1 of 2 scenes would fail:",
+        "  nowhere.tif: cannot read nowhere.tif: no such file",
+    ]
+
+
+def test_scenes_are_done_even_if_the_table_cannot_be_written(
+    folder: Path, loads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Any, *arguments: object) -> None:
+        raise RasterError("cannot write the table maps/summary.csv: No space left on device")
+
+    monkeypatch.setattr("segearth_ov3.cli.summary.Summary._write", full)
+    result = run("tiles", "--out-dir", "maps", "--quiet")
+    assert (result.exit_code, result.stdout) == (1, "3 done, 0 skipped, 0 failed; table maps/summary.csv\n")
+    assert result.stderr.splitlines() == [
+        "Error: the table is not complete:",
+        "  cannot write the table maps/summary.csv: No space left on device",
+    ]
+
+
+def test_table_that_is_none_is_kept_under_another_name(folder: Path, loads: list[str]) -> None:
+    (folder / "maps").mkdir()
+    (folder / "maps" / "summary.csv").write_text("my,own,table\n")
+    result = run("tiles", "--out-dir", "maps", "--quiet")
+    assert result.exit_code == 0
+    assert "maps/summary.csv was no table of this command; it is maps/summary.csv.1 now" in result.stderr
+    assert (folder / "maps" / "summary.csv.1").read_text() == "my,own,table\n"

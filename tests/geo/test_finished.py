@@ -97,20 +97,25 @@ def test_scores_are_not_in_the_map_so_the_scene_is_segmented_again(scene: Path, 
         ({"classes": ["low", "high"]}, r'CLASS_NAMES was \["dark", "bright"\], is \["low", "high"\]'),
         ({"colors": [(1, 2, 3), (4, 5, 6)]}, "colors was "),
         ({"windows": WindowOptions(20, overlap=0.5)}, "overlap was 0.0, is 0.5"),
-        ({"tags": {"PLACE": "x"}}, None),
+        ({"tags": {"PLACE": "x"}}, 'PLACE was not stored, is "x"'),
         ({"outputs": Outputs(cog=True)}, "cog was false, is true"),
     ],
-    ids=lambda value: "" if value is None or isinstance(value, str) else next(iter(value)),
+    ids=lambda value: "" if isinstance(value, str) else next(iter(value)),
 )
-def test_map_of_other_settings_is_refused_by_name(scene: Path, changed: dict[str, Any], difference: str | None) -> None:
+def test_map_of_other_settings_is_refused_by_name(scene: Path, changed: dict[str, Any], difference: str) -> None:
     segment(scene)
     before = scene.with_name("c.tif").read_bytes()
-    if difference is None:
+    with pytest.raises(RasterError, match=f"was made with other settings: .*{difference}.*--overwrite"):
         segment(scene, must_not_run, resume=True, **changed)
-    else:
-        with pytest.raises(RasterError, match=f"was made with other settings: .*{difference}.*--overwrite"):
-            segment(scene, must_not_run, resume=True, **changed)
     assert scene.with_name("c.tif").read_bytes() == before
+
+
+def test_function_that_is_known_by_tags_is_told_from_another(scene: Path) -> None:
+    options: dict[str, Any] = {"classes": ["dark", "bright"], "windows": WINDOWS}
+    segment_scene(scene, scene.with_name("c.tif"), by_red, tags={"PREDICTOR": "1"}, **options)
+    segment_scene(scene, scene.with_name("c.tif"), must_not_run, tags={"PREDICTOR": "1"}, resume=True, **options)
+    with pytest.raises(RasterError, match="PREDICTOR was 1, is 2"):
+        segment_scene(scene, scene.with_name("c.tif"), must_not_run, tags={"PREDICTOR": "2"}, resume=True, **options)
 
 
 def test_confidence_of_other_settings_is_refused(scene: Path) -> None:

@@ -113,3 +113,10 @@ def test_differences_are_named_with_both_values() -> None:
     found = {"SEGEARTH_OV3_PROB_THRESHOLD": 0.0, "batch": 1, "nodata": float("nan")}
     wanted = {"SEGEARTH_OV3_PROB_THRESHOLD": 0.2, "batch": 1, "nodata": float("nan"), "refiners": None}
     assert name_differences(found, wanted) == "prob threshold was 0.0, is 0.2; refiners was not stored, is null"
+
+
+@pytest.mark.parametrize("options", [{"description": {"model": object()}}, {"tags": {"model": {1, 2}}}])
+def test_descriptions_are_json(high: Path, options: dict[str, Any]) -> None:
+    predictor = FunctionPredictor(by_red, description=options.get("description"))
+    with pytest.raises(OptionError, match=r"expected model of describe\(\) or tags in JSON types, got"):
+        segment_scene(high, high.with_name("c.tif"), predictor, classes=["a", "b"], tags=options.get("tags"))
