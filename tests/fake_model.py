@@ -10,6 +10,7 @@ from __future__ import annotations
 import zlib
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -158,6 +159,31 @@ class FakeSam3:
         """Normal numbers that depend on the key and on nothing else."""
         generator = torch.Generator().manual_seed(zlib.crc32(repr((self.seed, *key)).encode()))
         return torch.randn(size, generator=generator)
+
+
+class BrokenSam3(FakeSam3):
+    """A network one of whose outputs is not finite in one place, for the prompt "house".
+
+    Args:
+        output: Name of a field of `Detection` or `Masks`.
+        value: What it contains.
+    """
+
+    def __init__(self, output: str, value: float) -> None:
+        super().__init__()
+        self._output, self._value = output, value
+
+    def detect(self, memory: Tensor, prompt: Any) -> Detection:
+        return self._broken(super().detect(memory, prompt))
+
+    def segment(self, *arguments: Any) -> Masks:
+        return self._broken(super().segment(*arguments))
+
+    def _broken(self, found: Any) -> Any:
+        values = getattr(found, self._output, None)
+        if values is not None and len(values):
+            values[min(2, len(values) - 1)].reshape(-1)[-1:] = self._value
+        return found
 
 
 def _marks(memory: Tensor) -> list[tuple[int, int]]:

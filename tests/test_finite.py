@@ -12,11 +12,10 @@ import numpy as np
 import pytest
 import rasterio
 import torch
-from fake_model import FakeSam3
+from fake_model import BrokenSam3
 from golden import load_tiny
 from rasterio.transform import Affine
 from safetensors.torch import save_file
-from torch import Tensor
 
 from segearth_ov3.checkpoints import load_sam3
 from segearth_ov3.checkpoints.sizes import config_metadata
@@ -28,7 +27,6 @@ from segearth_ov3.finite import check_finite
 from segearth_ov3.geo.options import WindowOptions
 from segearth_ov3.geo.scene import segment_scene
 from segearth_ov3.sam3.model import Sam3, set_compute_dtype
-from segearth_ov3.sam3.outputs import Detection, Masks
 from segearth_ov3.segmenter import Segmenter
 from segearth_ov3.vocabulary import Vocabulary
 
@@ -39,31 +37,6 @@ SIZE = (45, 52)
 
 def photo() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
-
-
-class BrokenSam3(FakeSam3):
-    """A network one of whose outputs is not finite in one place, for the prompt "house".
-
-    Args:
-        output: Name of a field of `Detection` or `Masks`.
-        value: What it contains.
-    """
-
-    def __init__(self, output: str, value: float) -> None:
-        super().__init__()
-        self._output, self._value = output, value
-
-    def detect(self, memory: Tensor, prompt: Any) -> Detection:
-        return self._broken(super().detect(memory, prompt))
-
-    def segment(self, *arguments: Any) -> Masks:
-        return self._broken(super().segment(*arguments))
-
-    def _broken(self, found: Any) -> Any:
-        values = getattr(found, self._output, None)
-        if values is not None and len(values):
-            values[min(2, len(values) - 1)].reshape(-1)[-1:] = self._value
-        return found
 
 
 BROKEN = [

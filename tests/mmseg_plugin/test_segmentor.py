@@ -7,12 +7,18 @@ import inspect
 import numpy as np
 import pytest
 import torch
+from fake_model import BrokenSam3
 from mmengine.registry import DefaultScope
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
-from segearth_ov3.errors import OptionError, ShapeError, VocabularyError
-from segearth_ov3.mmseg_plugin.segmentor import InferenceWrapper, SegEarthOV3DataPreprocessor, SegEarthOV3Segmentor
+from segearth_ov3.errors import OptionError, ScoreError, ShapeError, VocabularyError
+from segearth_ov3.mmseg_plugin.segmentor import (
+    InferenceWrapper,
+    Network,
+    SegEarthOV3DataPreprocessor,
+    SegEarthOV3Segmentor,
+)
 from segearth_ov3.refiners.smoothing import Smoothing
 from segearth_ov3.segmenter import Segmenter
 
@@ -237,6 +243,15 @@ def test_one_class_is_refused_before_weights_are_loaded(recorded, lines):
     with pytest.raises(VocabularyError, match=r"there is one class, 'building'.*every pixel would get it"):
         recorded(vocabulary=lines)
     assert recorded(vocabulary=lines, keep_scores=True).keep_scores
+
+
+@pytest.mark.parametrize("images", [1, 2])
+@pytest.mark.parametrize("keep_scores", [False, True])
+def test_scores_that_are_not_finite_end_the_evaluation(images, keep_scores):
+    network = Network(BrokenSam3("semantic_logits", float("nan")), "broken.safetensors", "0")
+    model = SegEarthOV3Segmentor(["building", "house", "road"], network=network, keep_scores=keep_scores)
+    with pytest.raises(ScoreError, match="scores are not finite"):
+        model.test_step({"inputs": [image(70, 80)] * images, "data_samples": None})
 
 
 def test_classes_can_be_built_within_mmsegs_scope(recorded):
