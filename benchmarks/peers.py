@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from segearth_ov3.checkpoints.keys import huggingface_source
+from segearth_ov3.checkpoints.huggingface_keys import huggingface_source
 from segearth_ov3.sam3.config import Sam3Config
 from segearth_ov3.sam3.model import Sam3
 from segearth_ov3.sam3.preprocess import preprocess
@@ -27,7 +27,12 @@ from segearth_ov3.segmenter import Segmenter
 
 BATCH = 16  # prompts that transformers gets at a time; its masks of 16 prompts take 1 GiB in float32
 # parts of its network that no result depends on
-UNUSED = ("vision_encoder.neck.fpn_layers.3.", "pixel_decoder.conv_layers.2.", "pixel_decoder.norms.2.")
+UNUSED = (
+    "vision_encoder.neck.fpn_layers.3.",
+    "text_encoder.text_projection.",
+    "pixel_decoder.conv_layers.2.",
+    "pixel_decoder.norms.2.",
+)
 
 
 class Results(NamedTuple):
@@ -142,7 +147,6 @@ def _padding_box(count: int, device: Any, dtype: torch.dtype) -> dict[str, Tenso
 
 _TENSORS: dict[str, Callable[[Tensor], Any]] = {
     "split3": lambda x: x.chunk(3),
-    "transpose": lambda x: [x.mT],
     "drop_row0": lambda x: [x[:, 1:]],
 }
 
@@ -203,7 +207,6 @@ def _transformers_config(transformers: Any, sizes: Sam3Config) -> Any:
                 "intermediate_size": 4 * sizes.text_width,
                 "num_hidden_layers": sizes.text_layers,
                 "num_attention_heads": sizes.text_heads,
-                "projection_dim": sizes.text_projection_dim,
                 "max_position_embeddings": sizes.context_length,
                 "vocab_size": sizes.vocab_size,
             },

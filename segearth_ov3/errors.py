@@ -90,3 +90,18 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's, without importing it
         return True
     return isinstance(error, RuntimeError) and any(phrase in str(error).lower() for phrase in _MEMORY_PHRASES)
+
+
+def printable(text: str, most: int = 120) -> str:
+    """Return a text from a file in a form that fits into a one-line message.
+
+    Args:
+        text: Any text.
+        most: Characters to keep; a longer text ends in "...".
+
+    Returns:
+        The text, with line ends, control characters and lone surrogates as escapes.
+    """
+    if len(text) > most:
+        text = f"{text[:most]}..."
+    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")

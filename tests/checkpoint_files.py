@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from segearth_ov3.checkpoints.keys import huggingface_source
+from segearth_ov3.checkpoints.huggingface_keys import huggingface_source
 from segearth_ov3.checkpoints.sizes import config_metadata
 from segearth_ov3.sam3.build import build_sam3
 from segearth_ov3.sam3.config import Sam3Config
@@ -26,13 +26,18 @@ OFFICIAL_EXTRAS = {
     "detector.backbone.vision_backbone.convs.3.conv_3x3.bias": "coarsest pyramid level, never read",
     "detector.geometry_encoder.points_pool_project.weight": "point prompts, out of reach of texts and boxes",
     "detector.segmentation_head.pixel_decoder.norms.2.weight": "third upsampling stage, never run",
+    "detector.backbone.language_backbone.encoder.text_projection": "projection of the pooled text, never read",
 }
 HUGGINGFACE_EXTRAS = {
     "tracker_model.memory_attention.layers.0.linear1.weight": "video tracker",
     "tracker_neck.fpn_layers.0.proj1.weight": "second neck, for the video tracker",
     "detector_model.vision_encoder.neck.fpn_layers.3.proj2.bias": "coarsest pyramid level, never read",
     "detector_model.mask_decoder.pixel_decoder.conv_layers.2.weight": "third upsampling stage, never run",
+    "detector_model.text_encoder.text_projection.weight": "projection of the pooled text, never read",
 }
+NECKS_31 = "necks of SAM 3.1's video tracker"
+ROTARY = "rotary tables, recomputed from the sizes"
+TRACKER_TENSORS_31 = 457
 
 
 def network_state(config: Sam3Config = SMALL) -> dict[str, Tensor]:
@@ -51,6 +56,39 @@ def official_state(state: dict[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
+def extras_31() -> dict[str, str]:
+    """What SAM 3.1's file holds beyond the network's tensors, by reason; its tracker has many more real names."""
+    necks = {0: ("dconv_2x2_0", "dconv_2x2_1"), 1: ("dconv_2x2",), 2: ()}
+    names = [
+        f"detector.backbone.vision_backbone.{neck}_convs.{level}.{layer}.{leaf}"
+        for neck in ("interactive", "propagation")
+        for level, layers in necks.items()
+        for layer in (*layers, "conv_1x1", "conv_3x3")
+        for leaf in ("weight", "bias")
+    ]
+    tracker = [f"tracker.model.interactive_sam_mask_decoder.part.{index}" for index in range(TRACKER_TENSORS_31)]
+    common = {
+        key: reason for key, reason in OFFICIAL_EXTRAS.items() if not key.startswith("tracker.") and "convs." not in key
+    }
+    return {**common, **dict.fromkeys(names, NECKS_31), **dict.fromkeys(tracker, "video tracker")}
+
+
+def official_state_31(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The entries of `sam3.1_multiplex.pt`: no fourth pyramid level, other necks, another tracker."""
+    depth = sum(key.endswith("attn.qkv.bias") for key in state)
+    rotary = {
+        f"detector.backbone.vision_backbone.trunk.blocks.{block}.attn.freqs_cis": torch.ones(
+            4, 2, dtype=torch.complex64
+        )
+        for block in range(depth)
+    }
+    return {
+        **{f"detector.{key}": value for key, value in state.items()},
+        **{key: torch.ones(2, 2) for key in extras_31()},
+        **rotary,
+    }
+
+
 def huggingface_state(state: dict[str, Tensor], prefix: str = "detector_model.") -> dict[str, Tensor]:
     """The entries of Hugging Face's `model.safetensors`, which with the prefix is that of the video model."""
     entries: dict[str, Tensor] = {}
@@ -59,7 +97,6 @@ def huggingface_state(state: dict[str, Tensor], prefix: str = "detector_model.")
         parts = {
             "same": lambda value=value: [value],
             "split3": lambda value=value: torch.tensor_split(value, 3),
-            "transpose": lambda value=value: [value.T],
             "drop_row0": lambda value=value: [value[:, 1:]],
         }[op]()
         entries.update({prefix + name: part.clone().contiguous() for name, part in zip(names, parts, strict=True)})
@@ -86,7 +123,6 @@ def huggingface_config(config: Sam3Config) -> dict[str, object]:
         "hidden_size": config.text_width,
         "num_hidden_layers": config.text_layers,
         "num_attention_heads": config.text_heads,
-        "projection_dim": config.text_projection_dim,
         "max_position_embeddings": config.context_length,
         "vocab_size": config.vocab_size,
     }
@@ -120,6 +156,12 @@ def save_official_nested(folder: Path, state: dict[str, Tensor], config: Sam3Con
     """Meta's form, tensors under "model"."""
     torch.save({"model": official_state(state)}, folder / "nested.pt")
     return folder / "nested.pt"
+
+
+def save_official_31(folder: Path, state: dict[str, Tensor], config: Sam3Config = SMALL) -> Path:
+    """SAM 3.1 in Meta's form."""
+    torch.save(official_state_31(state), folder / "sam3.1_multiplex.pt")
+    return folder / "sam3.1_multiplex.pt"
 
 
 def save_huggingface(folder: Path, state: dict[str, Tensor], config: Sam3Config = SMALL) -> Path:
@@ -157,6 +199,7 @@ FORMS = {
     "own": save_own,
     "official": save_official,
     "official-nested": save_official_nested,
+    "official-3.1": save_official_31,
     "huggingface": save_huggingface,
     "huggingface-folder": save_huggingface_folder,
     "huggingface-sharded": save_huggingface_sharded,

@@ -1,7 +1,7 @@
 """Dependencies point one way: a file imports from its own package and from lower layers only.
 
     0  errors, shapes, registry, version, atomic, locks, finite, messages, text_width, words, table, fonts
-    1  sam3/   vocabulary   metrics/   geo/ (all but the files of layer 5)   demo/ (drawing of scenes)
+    1  tensor_files/   sam3/   vocabulary   metrics/   geo/ (all but the files of layer 5)   demo/ (drawing of scenes)
     2  checkpoints   refiners/   datasets/
     3  engine/
     4  segmenter
@@ -38,6 +38,7 @@ LAYERS = {
     "text_width": 0,
     "words": 0,
     "table": 0,
+    "tensor_files": 1,
     "sam3": 1,
     "vocabulary": 1,
     "metrics": 1,

@@ -1,7 +1,8 @@
-"""Weights of SAM 3: loading, checking, converting and fetching them.
+"""Load, verify, convert and download the weights of SAM 3 and SAM 3.1.
 
-Three forms are read: Meta's `sam3.pt`, Hugging Face's safetensors (one file, sharded, or the folder), and safetensors
-files of this package, which carry the sizes of their network. All are loaded strictly, and no code in a file is run.
+Three forms are read: Meta's `sam3.pt` and `sam3.1_multiplex.pt`, Hugging Face's safetensors (one file, sharded, or the
+folder), and safetensors files of this package, which state the sizes of their network. All are loaded strictly: every
+tensor is used, or skipped for a reason that is logged. No code in a file runs.
 """
 
 from .download import download_checkpoint

@@ -1,13 +1,11 @@
-"""Names of SAM 3's tensors in the files that carry them, and how one naming is turned into another.
+"""Find the network's tensors in files by their names: of SAM 3 and SAM 3.1, Meta's or Hugging Face's.
 
 The network's own names are those of the official `sam3.pt` without the leading "detector.". Two namings occur in files:
 
     official      detector.transformer.decoder.norm.weight      sam3.pt; without the prefix in files of this package
     huggingface   detector_model.detr_decoder.output_layer_norm.weight     model.safetensors; also without the prefix
 
-The Hugging Face naming differs tensor by tensor, but regularly: a network key is split into module and leaf, the layer
-number in it is replaced by "*", and what remains is looked up in `_MODULES`. Fused attention weights (rows q, k, v) are
-three tensors there.
+Either may have the name of a wrapper in front ("module.", "model."), which training programs leave there.
 """
 
 from __future__ import annotations
@@ -16,30 +14,7 @@ import re
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
-Op = Literal["same", "split3", "transpose", "drop_row0", "none"]
-
-
-class Source(NamedTuple):
-    """Where the values of one tensor of the network come from.
-
-    Attributes:
-        op: How the file's tensors make up the network's: "same"; "split3", thirds of axis 0 in the order q, k, v;
-            "transpose"; "drop_row0", row 0 of axis 1 (never read by the network) is absent; "none", no counterpart.
-        keys: Names in the file, one or three.
-    """
-
-    op: Op
-    keys: tuple[str, ...]
-
-    def shapes(self, shape: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
-        """Shapes that the file's tensors must have to make up a tensor of the given shape."""
-        if self.op == "split3":
-            return ((shape[0] // 3, *shape[1:]),) * 3
-        if self.op == "transpose":
-            return (shape[::-1],)
-        if self.op == "drop_row0":
-            return ((shape[0], shape[1] - 1, *shape[2:]),)
-        return (shape,) * len(self.keys)
+from .huggingface_keys import Source, huggingface_source
 
 
 class Naming(NamedTuple):
@@ -47,32 +22,41 @@ class Naming(NamedTuple):
 
     Attributes:
         style: "official" or "huggingface".
-        prefix: What stands before every tensor of the image model.
+        prefix: What precedes the name of every tensor of the image model.
+        wrapper: What precedes the name of every tensor of the file, also before `prefix`.
     """
 
     style: Literal["official", "huggingface"]
     prefix: str
+    wrapper: str = ""
 
     def source(self, key: str) -> Source:
-        """Where a file of this naming has the network's tensor `key`."""
+        """Return where a file of this naming has the network's tensor `key`."""
         source = Source("same", (key,)) if self.style == "official" else huggingface_source(key)
-        return Source(source.op, tuple(self.prefix + name for name in source.keys))
+        return Source(source.op, tuple(self.wrapper + self.prefix + name for name in source.keys))
+
+    def inner(self, file_key: str) -> str:
+        """Return a name in the file without wrapper and prefix."""
+        return file_key.removeprefix(self.wrapper).removeprefix(self.prefix)
 
     def ignored_reason(self, file_key: str) -> str | None:
-        """Why a tensor that the network does not ask for may stay unread; None if it should not be there."""
-        inner = file_key.removeprefix(self.prefix)
+        """Return why a tensor that the network does not ask for may stay unread; None if it should not be there."""
+        inner = self.inner(file_key)
         for pattern, reason in _IGNORED[self.style]:
             if re.match(pattern, inner):
                 return reason
         return None
 
 
+_VISION = r"backbone\.vision_backbone\."
 _IGNORED: dict[str, tuple[tuple[str, str], ...]] = {
     "official": (
         (r"tracker\.", "video tracker"),
-        (r"backbone\.vision_backbone\.sam2_convs\.", "second neck, for the video tracker"),
-        (r".*\.freqs_cis$", "rotary tables, recomputed from the sizes"),
-        (r"backbone\.vision_backbone\.convs\.3\.", "coarsest pyramid level, never read"),
+        (_VISION + r"sam2_convs\.", "second neck, for the video tracker"),
+        (_VISION + r"(interactive|propagation)_convs\.", "necks of SAM 3.1's video tracker"),
+        (_VISION + r"trunk\.blocks\.\d+\.attn\.freqs_cis(_real|_imag)?$", "rotary tables, recomputed from the sizes"),
+        (_VISION + r"convs\.3\.", "coarsest pyramid level, never read"),
+        (r"backbone\.language_backbone\.encoder\.text_projection$", "projection of the pooled text, never read"),
         (r"geometry_encoder\.points_", "point prompts, out of reach of texts and boxes"),
         (r"segmentation_head\.pixel_decoder\.(conv_layers|norms)\.2\.", "third upsampling stage, never run"),
     ),
@@ -80,181 +64,36 @@ _IGNORED: dict[str, tuple[tuple[str, str], ...]] = {
         (r"tracker_model\.", "video tracker"),
         (r"tracker_neck\.", "second neck, for the video tracker"),
         (r"vision_encoder\.neck\.fpn_layers\.3\.", "coarsest pyramid level, never read"),
+        (r"text_encoder\.text_projection\.weight$", "projection of the pooled text, never read"),
         (r"mask_decoder\.pixel_decoder\.(conv_layers|norms)\.2\.", "third upsampling stage, never run"),
     ),
 }
 
-
-def _within(official: str, huggingface: str, parts: dict[str, str]) -> dict[str, str]:
-    """Module names of the parts of one block."""
-    return {f"{official}.{ours}": f"{huggingface}.{theirs}" for ours, theirs in parts.items()}
-
-
-_TEXT = "backbone.language_backbone.encoder"
-_TRUNK = "backbone.vision_backbone.trunk"
-
-_FEED_FORWARD = {"linear1": "mlp.fc1", "linear2": "mlp.fc2"}
-_SELF_ATTENTION = {"self_attn": "self_attn", "self_attn.out_proj": "self_attn.o_proj"}
-_FUSION_BLOCK = {
-    **_SELF_ATTENTION,
-    **_FEED_FORWARD,
-    "cross_attn_image": "cross_attn",
-    "cross_attn_image.out_proj": "cross_attn.o_proj",
-    "norm1": "layer_norm1",
-    "norm2": "layer_norm2",
-    "norm3": "layer_norm3",
-}
-
-# "*" is a layer number, "+" that number plus one
-_MODULES: dict[str, str] = {
-    **_within(
-        f"{_TRUNK}.blocks.*",
-        "vision_encoder.backbone.layers.*",
-        {
-            "norm1": "layer_norm1",
-            "norm2": "layer_norm2",
-            "attn.qkv": "attention",
-            "attn.proj": "attention.o_proj",
-            "mlp.fc1": "mlp.fc1",
-            "mlp.fc2": "mlp.fc2",
-        },
-    ),
-    f"{_TRUNK}.patch_embed.proj": "vision_encoder.backbone.embeddings.patch_embeddings.projection",
-    f"{_TRUNK}.ln_pre": "vision_encoder.backbone.layer_norm",
-    **_within(
-        "backbone.vision_backbone.convs.*",
-        "vision_encoder.neck.fpn_layers.*",
-        {
-            "dconv_2x2": "scale_layers.0",
-            "dconv_2x2_0": "scale_layers.0",
-            "dconv_2x2_1": "scale_layers.2",  # 1 is the activation between them
-            "conv_1x1": "proj1",
-            "conv_3x3": "proj2",
-        },
-    ),
-    **_within(
-        f"{_TEXT}.transformer.resblocks.*",
-        "text_encoder.text_model.encoder.layers.*",
-        {
-            "attn": "self_attn",
-            "attn.out_proj": "self_attn.out_proj",
-            "ln_1": "layer_norm1",
-            "ln_2": "layer_norm2",
-            "mlp.c_fc": "mlp.fc1",
-            "mlp.c_proj": "mlp.fc2",
-        },
-    ),
-    f"{_TEXT}.token_embedding": "text_encoder.text_model.embeddings.token_embedding",
-    f"{_TEXT}.ln_final": "text_encoder.text_model.final_layer_norm",
-    "backbone.language_backbone.resizer": "text_projection",
-    **_within("geometry_encoder.encode.*", "geometry_encoder.layers.*", _FUSION_BLOCK),
-    **_within(
-        "geometry_encoder",
-        "geometry_encoder",
-        {
-            "label_embed": "label_embed",
-            "cls_embed": "cls_embed",
-            "boxes_direct_project": "boxes_direct_project",
-            "boxes_pool_project": "boxes_pool_project",
-            "boxes_pos_enc_project": "boxes_pos_enc_project",
-            "final_proj": "final_proj",
-            "norm": "prompt_layer_norm",
-            "img_pre_norm": "vision_layer_norm",
-            "encode_norm": "output_layer_norm",
-        },
-    ),
-    **_within("transformer.encoder.layers.*", "detr_encoder.layers.*", _FUSION_BLOCK),
-    **_within(
-        "transformer.decoder.layers.*",
-        "detr_decoder.layers.*",
-        {
-            **_SELF_ATTENTION,
-            **_FEED_FORWARD,
-            "ca_text": "text_cross_attn",
-            "ca_text.out_proj": "text_cross_attn.o_proj",
-            "cross_attn": "vision_cross_attn",
-            "cross_attn.out_proj": "vision_cross_attn.o_proj",
-            "norm1": "vision_cross_attn_layer_norm",
-            "norm2": "self_attn_layer_norm",
-            "norm3": "mlp_layer_norm",
-            "catext_norm": "text_cross_attn_layer_norm",
-        },
-    ),
-    **_within(
-        "transformer.decoder",
-        "detr_decoder",
-        {
-            "norm": "output_layer_norm",
-            "query_embed": "query_embed",
-            "reference_points": "reference_points",
-            "presence_token": "presence_token",
-            "presence_token_out_norm": "presence_layer_norm",
-            "bbox_embed.layers.*": "box_head.layer+",
-            "presence_token_head.layers.*": "presence_head.layer+",
-            "ref_point_head.layers.*": "ref_point_head.layer+",
-            "boxRPB_embed_x.layers.*": "box_rpb_embed_x.layer+",
-            "boxRPB_embed_y.layers.*": "box_rpb_embed_y.layer+",
-        },
-    ),
-    **_within(
-        "segmentation_head",
-        "mask_decoder",
-        {
-            "cross_attend_prompt": "prompt_cross_attn",
-            "cross_attend_prompt.out_proj": "prompt_cross_attn.o_proj",
-            "cross_attn_norm": "prompt_cross_attn_norm",
-            "pixel_decoder.conv_layers.*": "pixel_decoder.conv_layers.*",
-            "pixel_decoder.norms.*": "pixel_decoder.norms.*",
-            "mask_predictor.mask_embed.layers.*": "mask_embedder.layers.*",
-            "semantic_seg_head": "semantic_projection",
-            "instance_seg_head": "instance_projection",
-        },
-    ),
-    **_within(
-        "dot_prod_scoring",
-        "dot_product_scoring",
-        {
-            "prompt_mlp.layers.*": "text_mlp.layer+",
-            "prompt_mlp.out_norm": "text_mlp_out_norm",
-            "prompt_proj": "text_proj",
-            "hs_proj": "query_proj",
-        },
-    ),
-}
-
-_BARE_PARAMETERS: dict[str, tuple[Op, str]] = {
-    f"{_TRUNK}.pos_embed": ("drop_row0", "vision_encoder.backbone.embeddings.position_embeddings"),
-    f"{_TEXT}.positional_embedding": ("same", "text_encoder.text_model.embeddings.position_embedding.weight"),
-    f"{_TEXT}.text_projection": ("transpose", "text_encoder.text_projection.weight"),
-}
+RELEASES = ("3", "3.1")
+_RELEASE_MARKS = (
+    ("3.1", _VISION + r"(interactive|propagation)_convs\."),
+    ("3", _VISION + r"(sam2_convs|convs\.3)\.|(tracker_neck|vision_encoder\.neck\.fpn_layers\.3)\."),
+)
 
 
-def huggingface_source(key: str) -> Source:
-    """Where a Hugging Face file, without prefix, has the network's tensor `key`.
+def find_release(keys: Iterable[str], naming: Naming) -> str | None:
+    """Tell SAM 3 from SAM 3.1 by the parts that the image model does not read.
 
     Args:
-        key: Name of the tensor in the official file, without "detector.".
+        keys: Names of all tensors of a file.
+        naming: How the file names them.
 
     Returns:
-        The source; its `op` is "none" where Hugging Face's model has no such tensor.
+        "3" or "3.1"; None where the file has none of these parts.
     """
-    if key in _BARE_PARAMETERS:
-        op, name = _BARE_PARAMETERS[key]
-        return Source(op, (name,))
-    numbers = re.findall(r"(?<=\.)\d+(?=\.)", key)
-    module, _, leaf = re.sub(r"(?<=\.)\d+(?=\.)", "*", key).rpartition(".")
-    fused = leaf.startswith("in_proj_") or module.endswith(".qkv")
-    leaf = leaf.removeprefix("in_proj_")
-    if module not in _MODULES or leaf not in ("weight", "bias"):
-        return Source("none", ())
-    name = _MODULES[module]
-    if numbers:
-        name = name.replace("*", numbers[0]).replace("+", str(int(numbers[0]) + 1))
-    if fused:
-        return Source("split3", tuple(f"{name}.{part}_proj.{leaf}" for part in "qkv"))
-    return Source("same", (f"{name}.{leaf}",))
+    inner = [naming.inner(key) for key in keys]
+    for release, pattern in _RELEASE_MARKS:
+        if any(re.match(pattern, name) for name in inner):
+            return release
+    return None
 
 
+_WRAPPER = re.compile(r"(?:(?:module|model|_orig_mod|state_dict)\.)*")
 _MARKERS: tuple[tuple[Naming, tuple[str, ...]], ...] = (
     (Naming("official", "detector."), ("backbone.vision_backbone.", "dot_prod_scoring.")),
     (Naming("official", ""), ("backbone.vision_backbone.", "dot_prod_scoring.")),
@@ -263,7 +102,6 @@ _MARKERS: tuple[tuple[Naming, tuple[str, ...]], ...] = (
 )
 
 _FOREIGN: tuple[tuple[str, str], ...] = (
-    (r".*\.(interactive|propagation)_convs\.", "a SAM 3.1 checkpoint; the weights of SAM 3 are needed"),
     (r"(memory_attention|memory_encoder|sam_mask_decoder)\.|maskmem_tpos_enc", "a SAM 2 checkpoint"),
     (r"mask_decoder\.(pred_obj_score_head|obj_score_token)", "a SAM 2 checkpoint"),
     (r"mask_decoder\.iou_prediction_head\.|prompt_encoder\.pe_layer\.", "a SAM 1 checkpoint"),
@@ -273,7 +111,7 @@ _FOREIGN: tuple[tuple[str, str], ...] = (
 
 
 def foreign_model(keys: Iterable[str]) -> str | None:
-    """What other well-known model a list of tensor names belongs to ("a SAM 2 checkpoint"), or None if unknown."""
+    """Return which other well-known model tensors belong to ("a SAM 2 checkpoint"), or None if unknown."""
     names = list(keys)
     for pattern, description in _FOREIGN:
         if any(re.match(pattern, name) for name in names):
@@ -282,9 +120,11 @@ def foreign_model(keys: Iterable[str]) -> str | None:
 
 
 def find_naming(keys: Iterable[str]) -> Naming | None:
-    """How a file names SAM 3's tensors, or None if these are not the tensors of SAM 3."""
-    names = list(keys)
+    """Return how a file names SAM 3's tensors, or None if these are not the tensors of SAM 3."""
+    wrappers = {name: match.group() for name in keys if (match := _WRAPPER.match(name))}
     for naming, markers in _MARKERS:
-        if any(name.startswith(tuple(naming.prefix + marker for marker in markers)) for name in names):
-            return naming
+        starts = tuple(naming.prefix + marker for marker in markers)
+        for name, wrapper in wrappers.items():
+            if name[len(wrapper) :].startswith(starts):
+                return naming._replace(wrapper=wrapper)
     return None

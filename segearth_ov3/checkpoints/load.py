@@ -1,4 +1,4 @@
-"""From a checkpoint to a network that is ready for inference."""
+"""Load a network from a checkpoint, ready for inference."""
 
 from __future__ import annotations
 
@@ -40,14 +40,15 @@ def load_sam3(
     model is ever in memory.
 
     Args:
-        path: File, index of a sharded checkpoint, or folder with either: Meta's `sam3.pt`, Hugging Face's
-            `model.safetensors`, or a file of this package; "demo" is the small model inside this package, for trying
-            out and testing, not for maps. None takes the environment variable SEGEARTH_OV3_CHECKPOINT; the working
-            directory is never searched.
+        path: File, index of a sharded checkpoint, or folder with either: Meta's `sam3.pt` or `sam3.1_multiplex.pt`,
+            Hugging Face's `model.safetensors`, or a file of this package; "demo" is the small model inside this
+            package, for trying out and testing, not for maps. None takes the environment variable
+            SEGEARTH_OV3_CHECKPOINT; the working directory is never searched.
         device: Where the network goes.
-        dtype: Compute dtype of the matrix products, as torch has it or by name: float32, bfloat16 or float16. Norms,
+        dtype: Compute dtype of the matrix products: float32, bfloat16 or float16, as torch has it or by name. Norms,
             embeddings and the text tower stay float32.
-        config: Sizes of the network; needed only where they do not follow from the file, and wins over what it says.
+        config: Sizes of the network; needed only where they do not follow from the file. They replace those that the
+            file states.
 
     Returns:
         The network in evaluation mode, gradients off.
@@ -55,7 +56,7 @@ def load_sam3(
     Raises:
         CheckpointError: There is no such file, it is damaged or refused, does not fit the network, or has values that
             are not finite in this dtype.
-        OptionError: Another dtype, or the device is not there.
+        OptionError: Another dtype, or PyTorch does not find the device.
 
     Example:
         >>> model = load_sam3("sam3.pt", device="cuda", dtype="bfloat16")
@@ -112,7 +113,11 @@ def open_checkpoint(path: str | Path | None) -> CheckpointFile:
         )
     if is_demo(chosen):
         return open_checkpoint_file(_DEMO_FILE)
-    return open_checkpoint_file(find_checkpoint_file(Path(chosen).expanduser()))
+    try:
+        path = Path(chosen).expanduser()
+    except RuntimeError as error:
+        raise CheckpointError(f"cannot read checkpoint {chosen}: {error}") from error
+    return open_checkpoint_file(find_checkpoint_file(path))
 
 
 def is_demo(path: str | Path | None) -> bool:
@@ -149,7 +154,7 @@ def compute_dtype(dtype: torch.dtype | str) -> torch.dtype:
         dtype: The dtype itself or its name ("float16").
 
     Raises:
-        OptionError: The dtype is not float32, bfloat16 or float16.
+        OptionError: It is none that the network can compute in.
     """
     found = COMPUTE_DTYPES.get(str(dtype).removeprefix("torch."))
     if found is None:

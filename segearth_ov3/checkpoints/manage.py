@@ -1,9 +1,8 @@
-"""Looking into checkpoints, checking them and converting them, in the memory of one tensor."""
+"""Describe, verify and convert checkpoints, in the memory of one tensor."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import math
 from collections import Counter
 from pathlib import Path
@@ -15,25 +14,24 @@ from ..errors import CheckpointError
 from ..sam3.build import build_sam3
 from ..sam3.config import Sam3Config
 from ..sam3.model import parameter_dtypes
+from .digests import content_digest, file_digests
 from .files import CheckpointFile, TensorSpec
 from .keys import Naming
 from .load import compute_dtype, match_model, open_checkpoint
 from .matching import naming_of, read_tensor, split_unread, stored_dtype
-from .sizes import OWN_FORMAT, config_metadata, config_of, has_published_sizes, said_config
+from .sizes import OWN_FORMAT, config_metadata, config_of, has_published_sizes, release_of, stated_config
 from .writing import Progress, write_safetensors
-
-_HASH_DIGITS = 16
-_HASH_CHUNK = 1 << 22
 
 
 @dataclasses.dataclass(frozen=True)
 class CheckpointInfo:
-    """What a checkpoint is.
+    """Facts about a checkpoint.
 
     Attributes:
         path: The file, or the index of several.
         files: All files that hold tensors.
         format: "official" (Meta's names), "huggingface", or "segearth_ov3" (written by this package).
+        release: Release of SAM 3 that the weights are of, "3" or "3.1"; None where neither names nor metadata say.
         config: Sizes of the network; None where they do not follow from the file.
         tensors: Tensors of the image model.
         parameters: Values in them.
@@ -41,11 +39,13 @@ class CheckpointInfo:
         ignored: Names of the tensors that are not read, by reason.
         size_bytes: Size on disk of all files.
         sha256: Digest of the content, shortened, where it was asked for.
+        file_sha256: Full SHA-256 of each file, in the order of `files`, where it was computed.
     """
 
     path: Path
     files: tuple[Path, ...]
     format: str
+    release: str | None
     config: Sam3Config | None
     tensors: int
     parameters: int
@@ -53,10 +53,11 @@ class CheckpointInfo:
     ignored: dict[str, tuple[str, ...]]
     size_bytes: int
     sha256: str | None = None
+    file_sha256: tuple[str, ...] = ()
 
 
 def inspect_checkpoint(path: str | Path | None, *, sha256: bool = False) -> CheckpointInfo:
-    """Tell what a checkpoint is from its table of contents; no tensor is read.
+    """Describe a checkpoint from its table of contents; no tensor is read.
 
     Args:
         path: File or folder; None takes the environment variable SEGEARTH_OV3_CHECKPOINT.
@@ -70,17 +71,17 @@ def inspect_checkpoint(path: str | Path | None, *, sha256: bool = False) -> Chec
     """
     file = open_checkpoint(path)
     naming = naming_of(file)
-    config = said_config(file, naming)
+    config = stated_config(file, naming)
     if config is None and has_published_sizes(file, naming):
         config = Sam3Config.base()
     info = _describe(file, naming, config)
-    return dataclasses.replace(info, sha256=checkpoint_hash(file.path)) if sha256 else info
+    return dataclasses.replace(info, sha256=content_digest(file.files)) if sha256 else info
 
 
 def verify_checkpoint(
     path: str | Path | None, *, config: Sam3Config | None = None, progress: Progress | None = None
 ) -> CheckpointInfo:
-    """Check that a checkpoint can be loaded: all tensors there, of the right shape, every value finite.
+    """Check that a checkpoint can be loaded: all tensors present, of the right shape, every value finite.
 
     Args:
         path: File or folder; None takes the environment variable SEGEARTH_OV3_CHECKPOINT.
@@ -88,7 +89,7 @@ def verify_checkpoint(
         progress: Called after each tensor with the number of finished and of all tensors.
 
     Returns:
-        The description.
+        The description, with the SHA-256 of each file.
 
     Raises:
         CheckpointError: Something is wrong; the message names every tensor concerned, at most ten of each kind.
@@ -108,7 +109,7 @@ def verify_checkpoint(
     if spoilt:
         listed = ", ".join(spoilt[:10])
         raise CheckpointError(f"{file.path}: {len(spoilt)} tensors hold values that are not finite: {listed}")
-    return _describe(file, naming, config)
+    return dataclasses.replace(_describe(file, naming, config), file_sha256=file_digests(file.files))
 
 
 def convert_checkpoint(
@@ -120,7 +121,7 @@ def convert_checkpoint(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Path:
-    """Write the image model of a checkpoint as one safetensors file of this package, which carries its own sizes.
+    """Write the image model of a checkpoint as one safetensors file of this package, which states sizes and release.
 
     Args:
         src: File or folder; None takes the environment variable SEGEARTH_OV3_CHECKPOINT.
@@ -135,7 +136,8 @@ def convert_checkpoint(
         The file written.
 
     Raises:
-        CheckpointError: The source does not fit the network, or the target exists or cannot be written.
+        CheckpointError: The source does not fit the network, or the target exists, is the source itself or cannot be
+            written.
         OptionError: Another dtype than float32, bfloat16 or float16.
     """
     if dtype is not None:
@@ -144,6 +146,8 @@ def convert_checkpoint(
     if dst.suffix != ".safetensors":
         raise CheckpointError(f"expected a target named *.safetensors, got {dst}")
     file = open_checkpoint(src)
+    if dst.exists() and any(dst.samefile(part) for part in (file.path, *file.files)):
+        raise CheckpointError(f"{dst} is the checkpoint to convert; choose another name for the result")
     naming = naming_of(file)
     config = config or config_of(file, naming)
     model = build_sam3(config, device="meta")
@@ -157,12 +161,13 @@ def convert_checkpoint(
     def make(key: str) -> Tensor:
         return read_tensor(file, sources[key], torch.empty(specs[key].shape, dtype=specs[key].dtype))
 
-    write_safetensors(dst, specs, make, metadata=config_metadata(config), overwrite=overwrite, progress=progress)
+    metadata = config_metadata(config, release_of(file, naming))
+    write_safetensors(dst, specs, make, metadata=metadata, overwrite=overwrite, progress=progress)
     return dst
 
 
 def checkpoint_hash(path: str | Path | None) -> str:
-    """Short digest of a checkpoint's content, to tell files of the same name apart; reads the whole file.
+    """Compute a short digest of a checkpoint's content, which tells files of the same name apart; reads all of it.
 
     Args:
         path: As of `open_checkpoint`.
@@ -173,13 +178,7 @@ def checkpoint_hash(path: str | Path | None) -> str:
     Raises:
         CheckpointError: Nothing is there, or it is damaged.
     """
-    file = open_checkpoint(path)
-    digest = hashlib.sha256()
-    for part in sorted(file.files):
-        with part.open("rb") as stream:
-            while chunk := stream.read(_HASH_CHUNK):
-                digest.update(chunk)
-    return digest.hexdigest()[:_HASH_DIGITS]
+    return content_digest(open_checkpoint(path).files)
 
 
 def _describe(file: CheckpointFile, naming: Naming, config: Sam3Config | None) -> CheckpointInfo:
@@ -192,6 +191,7 @@ def _describe(file: CheckpointFile, naming: Naming, config: Sam3Config | None) -
         path=file.path,
         files=file.files,
         format=OWN_FORMAT if file.metadata.get("format") == OWN_FORMAT else naming.style,
+        release=release_of(file, naming),
         config=config,
         tensors=len(used),
         parameters=sum(math.prod(spec.shape) for spec in used),

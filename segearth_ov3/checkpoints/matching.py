@@ -1,14 +1,15 @@
-"""Matching the tensors of a file with those of a network: every difference is found and named, none is passed over."""
+"""Match the tensors of a file with those of a network; every difference is an error that names it."""
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, printable
 from .files import GET_WEIGHTS, CheckpointFile
 from .keys import Naming, Source, find_naming, foreign_model
 
@@ -29,7 +30,7 @@ class Match(NamedTuple):
 
 
 def naming_of(file: CheckpointFile) -> Naming:
-    """How a file names SAM 3's tensors.
+    """Return how a file names SAM 3's tensors.
 
     Raises:
         CheckpointError: They are those of another model.
@@ -38,7 +39,8 @@ def naming_of(file: CheckpointFile) -> Naming:
     naming = find_naming(file.specs)
     if foreign is None and naming is not None:
         return naming
-    looks = f"this looks like {foreign}" if foreign else f"its tensors are {_listing(list(file.specs), 5)}"
+    names = f"its tensors are {_listing(list(file.specs), 5)}" if file.specs else "it holds no tensors"
+    looks = f"this looks like {foreign}" if foreign else names
     raise CheckpointError(f"{file.path} is not a SAM 3 checkpoint: {looks}; {GET_WEIGHTS}")
 
 
@@ -66,7 +68,7 @@ def match_network(file: CheckpointFile, naming: Naming, shapes: Mapping[str, tup
     ignored, unexpected = split_unread(file, naming, needed)
     present = [name for name in needed if name in file.specs]
     misshapen = [
-        f"{name} (expected {needed[name]}, got {file.specs[name].shape})"
+        f"{name} (expected {needed[name]}, got {reprlib.repr(file.specs[name].shape)})"
         for name in present
         if file.specs[name].shape != needed[name]
     ]
@@ -90,7 +92,7 @@ def split_unread(
     file: CheckpointFile, naming: Naming, needed: Mapping[str, object]
 ) -> tuple[dict[str, tuple[str, ...]], list[str]]:
     """Sort what the network does not ask for into what is known (by reason) and what should not be there."""
-    ignored: dict[str, tuple[str, ...]] = {}
+    ignored: dict[str, list[str]] = {}
     unexpected = []
     for name in file.specs:
         if name not in needed:
@@ -98,8 +100,8 @@ def split_unread(
             if reason is None:
                 unexpected.append(name)
             else:
-                ignored[reason] = (*ignored.get(reason, ()), name)
-    return ignored, unexpected
+                ignored.setdefault(reason, []).append(name)
+    return {reason: tuple(names) for reason, names in ignored.items()}, unexpected
 
 
 def read_tensor(file: CheckpointFile, source: Source, target: Tensor) -> Tensor:
@@ -116,8 +118,6 @@ def read_tensor(file: CheckpointFile, source: Source, target: Tensor) -> Tensor:
     if source.op == "split3":
         for third, name in zip(target.chunk(3), source.keys, strict=True):
             third.copy_(file.read(name))
-    elif source.op == "transpose":
-        target.copy_(file.read(source.keys[0]).T)
     elif source.op == "drop_row0":
         target[:, 0] = 0
         target[:, 1:].copy_(file.read(source.keys[0]))
@@ -135,4 +135,4 @@ def stored_dtype(file: CheckpointFile, source: Source) -> torch.dtype:
 
 
 def _listing(names: list[str], limit: int = _LISTED) -> str:
-    return ", ".join(names[:limit]) + (", ..." if len(names) > limit else "")
+    return ", ".join(map(printable, names[:limit])) + (", ..." if len(names) > limit else "")

@@ -1,4 +1,4 @@
-"""Writing safetensors files tensor by tensor, so that memory holds one tensor and not the whole file.
+"""Write safetensors files tensor by tensor, so that memory holds one tensor and not the whole file.
 
 The format is eight bytes with the length of a JSON header, the header, and the raw values in the header's order.
 Wider dtypes come first, so that every tensor starts at a multiple of its item size.
@@ -6,10 +6,11 @@ Wider dtypes come first, so that every tensor starts at a multiple of its item s
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -44,16 +45,28 @@ def write_safetensors(
         progress: Called after each tensor with the number of finished and of all tensors.
 
     Raises:
-        CheckpointError: The file exists and may not be replaced, or cannot be written.
+        CheckpointError: The file exists and may not be replaced, cannot be written, or the disk has no room for it.
     """
     names = sorted(specs, key=lambda name: -specs[name].dtype.itemsize)
-    with _checked_output(path, overwrite) as partial, partial.open("wb") as file:
-        file.write(_header(names, specs, metadata))
+    header = _header(names, specs, metadata)
+    if path.exists() and not path.is_file():
+        raise CheckpointError(f"{path} exists and is not a regular file; choose another name")
+    if path.exists() and not overwrite:
+        raise CheckpointError(f"{path} exists; choose another name or pass overwrite=True (--overwrite)")
+    _check_space(path, len(header) + sum(math.prod(spec.shape) * spec.dtype.itemsize for spec in specs.values()))
+    with contextlib.ExitStack() as stack:
+        with _write_errors(path):
+            partial = stack.enter_context(complete_or_absent(path))
+            file = stack.enter_context(partial.open("wb"))
+            file.write(header)
         for done, name in enumerate(names, start=1):
             values = make(name).contiguous().reshape(-1).view(torch.uint8)
-            file.write(values.numpy().data)
+            with _write_errors(path):
+                file.write(values.numpy().data)
             if progress is not None:
                 progress(done, len(names))
+        with _write_errors(path):
+            stack.close()  # the file takes its name
 
 
 def _header(names: list[str], specs: Mapping[str, TensorSpec], metadata: Mapping[str, str]) -> bytes:
@@ -69,13 +82,20 @@ def _header(names: list[str], specs: Mapping[str, TensorSpec], metadata: Mapping
     return len(text).to_bytes(8, "little") + text
 
 
-@contextmanager
-def _checked_output(path: Path, overwrite: bool) -> Iterator[Path]:
-    """As `atomic.complete_or_absent`, with this package's errors."""
-    if path.exists() and not overwrite:
-        raise CheckpointError(f"{path} exists; choose another name or pass overwrite=True (--overwrite)")
+def _check_space(path: Path, size: int) -> None:
+    """Refuse a file for which the disk has no room, before anything is computed."""
+    with _write_errors(path):
+        free = shutil.disk_usage(path.parent).free
+    if size > free:
+        raise CheckpointError(
+            f"cannot write {path}: it takes {size / 1e9:.2f} GB, and {free / 1e9:.2f} GB are free in {path.parent}"
+        )
+
+
+@contextlib.contextmanager
+def _write_errors(path: Path) -> Iterator[None]:
+    """Turn errors of the operating system into this package's."""
     try:
-        with complete_or_absent(path) as partial:
-            yield partial
+        yield
     except OSError as error:
         raise CheckpointError(f"cannot write {path}: {error.strerror or error}") from error

@@ -1,4 +1,4 @@
-"""`segearth-ov3 checkpoint`: look into, check, convert and fetch the weights."""
+"""`segearth-ov3 checkpoint`: describe, verify, convert and download the weights."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ _config_option = click.option(
 
 @click.group("checkpoint")
 def checkpoint() -> None:
-    """Look into, check, convert and fetch the weights of SAM 3.
+    """Describe, verify, convert and download the weights of SAM 3 and SAM 3.1.
 
-    Reads Meta's sam3.pt, Hugging Face's model.safetensors (also sharded, or the folder) and files of this package.
+    Reads Meta's sam3.pt and sam3.1_multiplex.pt, Hugging Face's model.safetensors (also sharded, or the folder) and
+    files of this package.
     """
 
 
@@ -40,7 +41,7 @@ def checkpoint() -> None:
 @_path_argument
 @click.option("--sha256", is_flag=True, help="Also print a short digest of the content; reads the whole file.")
 def info(path: Path, sha256: bool) -> None:
-    """Tell what the checkpoint PATH is, without reading its tensors.
+    """Describe the checkpoint PATH without reading its tensors: release, format, sizes, and what is not read.
 
     \b
     Example:
@@ -55,19 +56,23 @@ def info(path: Path, sha256: bool) -> None:
 @_path_argument
 @_config_option
 def verify(path: Path, config: str | None) -> None:
-    """Check that the checkpoint PATH can be loaded.
+    """Check that the checkpoint PATH can be loaded, and print its SHA-256.
 
-    All tensors must be there, with the right shapes, and every value must be finite.
+    All tensors must be present, with the right shapes, and every value must be finite. The SHA-256 of each file is
+    compared with those of published files, so a copy from elsewhere can be recognised.
 
     \b
     Example:
       segearth-ov3 checkpoint verify weights/
     """
     from ..checkpoints import verify_checkpoint
+    from ..checkpoints.digests import PUBLISHED
 
     with _progress_bar("verify") as progress:
         description = verify_checkpoint(path, config=_read_config(config), progress=progress)
     click.echo(f"{description.path}: {description.tensors} tensors, {description.parameters} values, all finite")
+    for file, digest in zip(description.files, description.file_sha256, strict=True):
+        click.echo(f"{file.name}: sha256 {digest}: {PUBLISHED.get(digest, 'unknown, not a published file')}")
 
 
 @checkpoint.command("convert")
@@ -79,8 +84,8 @@ def verify(path: Path, config: str | None) -> None:
 def convert(src: Path, dst: Path, dtype: str | None, config: str | None, overwrite: bool) -> None:
     """Write the image model of the checkpoint SRC as one safetensors file DST.
 
-    The file leaves out the video tracker and says its own sizes. With --dtype bfloat16 it takes about 70 % of the
-    space; what the network computes in float32 stays float32.
+    The file leaves out the video tracker and states its sizes and release. With --dtype bfloat16 it takes about 70 %
+    of the space; what the network computes in float32 stays float32.
 
     \b
     Example:
@@ -108,24 +113,32 @@ def convert(src: Path, dst: Path, dtype: str | None, config: str | None, overwri
     show_default=True,
     help="Folder for the file.",
 )
-def download(out: Path) -> None:
-    """Fetch the official weights (3.4 GB) from Hugging Face.
+@click.option(
+    "--release",
+    type=click.Choice(["3", "3.1"]),
+    default="3",
+    show_default=True,
+    help="SAM 3 or SAM 3.1: the same image network, trained again.",
+)
+def download(out: Path, release: str) -> None:
+    """Download the official weights (3.5 GB) from Hugging Face.
 
-    They are gated: ask for access on the page of facebook/sam3 on Hugging Face, then log in with `hf auth login`.
+    They are gated: ask for access on the page of facebook/sam3 or facebook/sam3.1 on Hugging Face, then log in with
+    `hf auth login`.
 
     \b
     Example:
-      segearth-ov3 checkpoint download --out weights
+      segearth-ov3 checkpoint download --release 3.1 --out weights
     """
     from ..checkpoints import PATH_VARIABLE, download_checkpoint
 
-    path = download_checkpoint(out)
+    path = download_checkpoint(out, release=release)
     click.echo(f"next: export {PATH_VARIABLE}={path.resolve()}", err=True)
     click.echo(path)
 
 
 def _read_config(config: str | None) -> Sam3Config | None:
-    """Sizes from a preset's name or a JSON file."""
+    """Return the sizes that a preset's name or a JSON file means."""
     from ..checkpoints.sizes import config_from_file
     from ..sam3.config import Sam3Config
 
@@ -140,7 +153,7 @@ def _read_config(config: str | None) -> Sam3Config | None:
 def _print_info(description: CheckpointInfo) -> None:
     config = description.config
     if config is None:
-        network = "unknown: neither in the file nor the published sizes"
+        network = "unknown: not stated in the file, and not the published sizes"
     else:
         network = (
             f"{config.image_size} px input, trunk {config.vit_depth} x {config.vit_dim}, "
@@ -149,6 +162,7 @@ def _print_info(description: CheckpointInfo) -> None:
     rows = {
         "path": description.path,
         "files": len(description.files),
+        "release": f"SAM {description.release}" if description.release else "not stated",
         "format": description.format,
         "network": network,
         "tensors": description.tensors,
@@ -166,7 +180,7 @@ def _print_info(description: CheckpointInfo) -> None:
 
 @contextmanager
 def _progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on standard error, moved by calls with the number of finished and of all tensors."""
+    """Show a bar on standard error; call the result with the number of finished and of all tensors."""
     with progress_bar(label, "tensor", leave=False) as bar:
 
         def show(done: int, total: int) -> None:

@@ -19,9 +19,6 @@ from __future__ import annotations
 import difflib
 import functools
 import logging
-import pickle
-import warnings
-import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,7 +26,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..errors import CheckpointError, OptionError
+from ..errors import CheckpointError, OptionError, printable
+from ..tensor_files import open_tensor_file
 from .clip_encoder import MEAN, STD, ClipEncoder
 
 MODEL = "ViT-L-14-336"
@@ -41,19 +39,6 @@ _SEED = 0
 _QUICK = "-quickgelu"
 _FILE_NAME = "open_clip_model.safetensors"  # what open_clip looks for first in a repository on Hugging Face
 _UNUSED = ("logit_scale", "logit_bias")  # of CLIP's loss; some files lack them or give them another shape
-# what a damaged file can make the readers stumble over
-_DAMAGES = (
-    RuntimeError,
-    OSError,
-    EOFError,
-    LookupError,
-    ValueError,
-    AttributeError,
-    TypeError,
-    pickle.PickleError,
-    zipfile.BadZipFile,
-)
-
 logger = logging.getLogger(__name__)
 
 
@@ -183,53 +168,20 @@ def _advice(model: str, tag: Mapping[str, Any] | None = None) -> str:
     return f"fetch {source}, on another machine if this one has no connection, and {option}"
 
 
-def _read(path: Path, model: str) -> dict[str, Any]:
-    """The entries of a file by name."""
+def _read(path: Path, model: str) -> dict[str, Tensor]:
+    """Return the tensors of a file by name."""
     try:
-        is_program = _is_torchscript(path)
-        content = None if is_program else _unpack(path)
-    except pickle.UnpicklingError as error:
-        message = f"{path} contains code or other Python objects, or is no file of weights, and was refused"
-        raise CheckpointError(f"{message}; {_advice(model)}") from error
-    except _DAMAGES as error:
-        message = f"{path} is truncated or damaged: {_first_line(error)}"
-        raise CheckpointError(f"{message}; {_advice(model)}") from error
-    if is_program:
-        message = f"{path} is a TorchScript archive, which contains code, and was refused"
-        raise CheckpointError(f"{message}; {_advice(model)}")
-    if not isinstance(content, dict):
-        raise CheckpointError(f"{path} holds a {type(content).__name__}, expected tensors by name; {_advice(model)}")
-    return {str(key).removeprefix("module."): value for key, value in content.items()}
+        tensors = open_tensor_file(path).open_mapping()
+    except CheckpointError as error:
+        raise CheckpointError(f"{str(error).removesuffix('; fetch it again')}; {_advice(model)}") from error
+    return {key.removeprefix("module."): value for key, value in tensors.items()}
 
 
-def _unpack(path: Path) -> Any:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    if path.suffix == ".safetensors":
-        try:
-            return load_file(path)
-        except SafetensorError as error:
-            raise ValueError(str(error)) from error
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Detected pickle protocol", category=UserWarning)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    return content.get("state_dict", content) if isinstance(content, dict) else content
-
-
-def _is_torchscript(path: Path) -> bool:
-    """Whether a file is a program, as OpenAI's own files are."""
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("/constants.pkl") for name in archive.namelist())
-
-
-def _fill(network: nn.Module, state: Mapping[str, Any], path: Path, model: str) -> None:
+def _fill(network: nn.Module, state: Mapping[str, Tensor], path: Path, model: str) -> None:
     """Copy weights into a network, all of them or none."""
     own = {key: value for key, value in network.state_dict().items() if key not in _UNUSED}
     given = {key: value for key, value in state.items() if key not in _UNUSED}
-    shapes = {key: tuple(getattr(value, "shape", ())) for key, value in given.items()}
+    shapes = {key: tuple(value.shape) for key, value in given.items()}
     problems = [
         _listed("missing", own.keys() - given.keys()),
         _listed("unexpected", given.keys() - own.keys()),
@@ -238,7 +190,7 @@ def _fill(network: nn.Module, state: Mapping[str, Any], path: Path, model: str) 
             (
                 f"{key}: expected {tuple(own[key].shape)}, got {shapes[key]}"
                 for key in own.keys() & given.keys()
-                if not isinstance(given[key], Tensor) or tuple(own[key].shape) != shapes[key]
+                if tuple(own[key].shape) != shapes[key]
             ),
         ),
     ]
@@ -251,7 +203,7 @@ def _fill(network: nn.Module, state: Mapping[str, Any], path: Path, model: str) 
 def _listed(what: str, entries: Iterable[str], most: int = 3) -> str:
     """ "2 missing (a, b)"; empty where there are none."""
     entries = sorted(entries)
-    names = ", ".join(entries[:most]) + (", ..." if len(entries) > most else "")
+    names = ", ".join(map(printable, entries[:most])) + (", ..." if len(entries) > most else "")
     return f"{len(entries)} {what} ({names})" if entries else ""
 
 

@@ -79,7 +79,7 @@ def _language(config: Sam3Config) -> TextEncoder:
         width=config.text_width,
         heads=config.text_heads,
         layers=config.text_layers,
-        output_dim=config.text_projection_dim,
+        proj_type="none",  # of the pooled vector, which is not used
         output_tokens=True,
     )
     # tokens first: with samples first PyTorch multiplies views, for which it copies half-precision weights per sample

@@ -7,10 +7,25 @@ so everything written for them holds for the full model.
 from __future__ import annotations
 
 import dataclasses
+import reprlib
 from collections.abc import Mapping
 from typing import Any
 
 from ..errors import OptionError
+
+# far above any sensible network; a file with larger numbers is damaged or made to exhaust memory
+_LARGEST = {
+    **dict.fromkeys(("vit_dim", "vit_mlp_dim", "dim", "ffn_dim", "text_width"), 1 << 14),
+    **dict.fromkeys(("vit_depth", "text_layers", "geometry_layers", "fusion_layers", "decoder_layers"), 128),
+    **dict.fromkeys(("vit_heads", "heads", "text_heads", "position_grid", "window", "patch_size"), 1 << 10),
+    "image_size": 1 << 13,
+    "context_length": 1 << 10,
+    "vocab_size": 1 << 20,
+    "queries": 1 << 13,
+    "roi_size": 1 << 6,
+}
+_MOST_TABLE_VALUES = 1 << 24  # of a position table: tokens times channels
+_GROUPS = 8  # of the mask head's group normalisation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +40,7 @@ class Sam3Config:
         window: Side of the windows of the trunk's local attention, in tokens; divides the token grid.
         global_blocks: Indices of the trunk's blocks that attend to the whole image.
         dim, heads, ffn_dim: Width, heads and hidden width of everything after the neck.
-        text_width, text_heads, text_layers, text_projection_dim: Sizes of the text tower.
+        text_width, text_heads, text_layers: Sizes of the text tower.
         context_length: Tokens per prompt, start and end included.
         vocab_size: Entries of the byte-pair vocabulary.
         geometry_layers, fusion_layers, decoder_layers: Layers of the three transformers after the neck.
@@ -48,7 +63,6 @@ class Sam3Config:
     text_width: int = 1024
     text_heads: int = 16
     text_layers: int = 24
-    text_projection_dim: int = 512
     context_length: int = 32
     vocab_size: int = 49408
     geometry_layers: int = 3
@@ -58,6 +72,10 @@ class Sam3Config:
     roi_size: int = 7
 
     def __post_init__(self) -> None:
+        for name, largest in _LARGEST.items():
+            value = getattr(self, name)
+            if type(value) is not int or not 1 <= value <= largest:
+                raise OptionError(f"{name} must be a whole number from 1 to {largest}, got {_shown(value)}")
         for whole, part in (
             ("image_size", "patch_size"),
             ("grid", "window"),
@@ -74,8 +92,15 @@ class Sam3Config:
                 f"vit_dim / vit_heads must be a multiple of 4 for rotary positions in two axes, "
                 f"got {self.vit_dim} / {self.vit_heads}"
             )
-        if any(not 0 <= block < self.vit_depth for block in self.global_blocks):
-            raise OptionError(f"global_blocks must lie in 0..{self.vit_depth - 1}, got {self.global_blocks}")
+        if self.dim % _GROUPS:
+            raise OptionError(f"dim must be a multiple of {_GROUPS}, got {self.dim}")
+        if self.grid**2 * max(self.dim, self.vit_dim // self.vit_heads) > _MOST_TABLE_VALUES:
+            raise OptionError(f"image_size {self.image_size} with patch_size {self.patch_size} gives too many tokens")
+        blocks = self.global_blocks
+        if not isinstance(blocks, tuple) or len(blocks) > self.vit_depth:
+            raise OptionError(f"global_blocks must be at most {self.vit_depth} whole numbers, got {_shown(blocks)}")
+        if any(type(block) is not int or not 0 <= block < self.vit_depth for block in blocks):
+            raise OptionError(f"global_blocks must lie in 0..{self.vit_depth - 1}, got {_shown(blocks)}")
 
     @property
     def grid(self) -> int:
@@ -105,7 +130,6 @@ class Sam3Config:
             text_width=32,
             text_heads=2,
             text_layers=2,
-            text_projection_dim=32,
             geometry_layers=1,
             fusion_layers=2,
             decoder_layers=3,
@@ -142,13 +166,21 @@ class Sam3Config:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Sam3Config:
-        """Inverse of `to_dict`.
+        """Make a configuration from what `to_dict` returns.
 
         Raises:
-            OptionError: A field is unknown or missing; a configuration file must be complete.
+            OptionError: A field is unknown, missing or out of range; a configuration file must be complete.
         """
         names = {field.name for field in dataclasses.fields(cls)}
         if set(values) != names:
             unknown, missing = sorted(set(values) - names), sorted(names - set(values))
-            raise OptionError(f"not a complete Sam3Config: unknown fields {unknown}, missing fields {missing}")
-        return cls(**{**values, "global_blocks": tuple(values["global_blocks"])})
+            raise OptionError(
+                f"not a complete Sam3Config: unknown fields {_shown(unknown)}, missing fields {_shown(missing)}"
+            )
+        blocks = values["global_blocks"]
+        return cls(**{**values, "global_blocks": tuple(blocks) if isinstance(blocks, list) else blocks})
+
+
+def _shown(value: object) -> str:
+    """Show a value that may be anything in a few characters."""
+    return reprlib.repr(value)

@@ -10,7 +10,7 @@ import pytest
 from huggingface_hub import errors
 
 from segearth_ov3.checkpoints import download_checkpoint
-from segearth_ov3.errors import CheckpointError
+from segearth_ov3.errors import CheckpointError, OptionError
 
 PAGE = "page of facebook/sam3 on Hugging Face"
 COMMAND = "segearth-ov3 checkpoint download"
@@ -82,10 +82,27 @@ def test_official_file_is_taken_where_the_other_is_absent(answer: Any, tmp_path:
     assert download_checkpoint(tmp_path) == tmp_path / "sam3.pt"
 
 
-def test_repository_without_either_file_is_told(answer: Any, tmp_path: Path) -> None:
+def test_repository_without_either_file_is_an_error(answer: Any, tmp_path: Path) -> None:
     answer(*[_http_error(NOT_IN_REPOSITORY, 404) for _ in range(2)])
-    with pytest.raises(CheckpointError, match=r"holds neither of model\.safetensors, sam3\.pt; visit its page"):
+    with pytest.raises(CheckpointError, match=r"holds none of model\.safetensors, sam3\.pt; visit its page"):
         download_checkpoint(tmp_path)
+
+
+def test_release_3_1_comes_from_its_own_repository(answer: Any, tmp_path: Path) -> None:
+    hub = answer(None)
+    assert download_checkpoint(tmp_path, release="3.1") == tmp_path / "sam3.1_multiplex.pt"
+    assert [(repo, name) for repo, name, _ in hub.calls] == [("facebook/sam3.1", "sam3.1_multiplex.pt")]
+
+
+def test_refused_access_names_the_page_of_the_release(answer: Any, tmp_path: Path) -> None:
+    answer(_http_error(errors.GatedRepoError, 403))
+    with pytest.raises(CheckpointError, match=r"ask for access on the page of facebook/sam3\.1 on Hugging Face"):
+        download_checkpoint(tmp_path, release="3.1")
+
+
+def test_unknown_release_lists_the_known(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"expected release 3 or 3\.1, got '4'"):
+        download_checkpoint(tmp_path, release="4")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import resource
+import shutil
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,7 @@ def state() -> dict[str, Tensor]:
         ("own", "segearth_ov3"),
         ("official", "official"),
         ("official-nested", "official"),
+        ("official-3.1", "official"),
         ("huggingface", "huggingface"),
         ("huggingface-folder", "huggingface"),
         ("huggingface-sharded", "huggingface"),
@@ -159,7 +162,7 @@ def test_verify_ignores_what_is_not_read(state: dict[str, Tensor], tmp_path: Pat
 
 def test_verify_is_strict(state: dict[str, Tensor], tmp_path: Path) -> None:
     path = save_own(tmp_path, {key: value for key, value in state.items() if key != DECODER_NORM})
-    with pytest.raises(CheckpointError, match=f"1 of 356 tensors missing: {DECODER_NORM}"):
+    with pytest.raises(CheckpointError, match=f"1 of 355 tensors missing: {DECODER_NORM}"):
         verify_checkpoint(path)
 
 
@@ -228,12 +231,60 @@ def test_existing_file_is_not_overwritten(state: dict[str, Tensor], tmp_path: Pa
     assert (tmp_path / "there.safetensors").read_bytes() == b"precious"
 
 
-def test_file_can_be_converted_onto_itself(state: dict[str, Tensor], tmp_path: Path) -> None:
-    path = save_own(tmp_path, state)
-    before = load_sam3(path).state_dict()
-    convert_checkpoint(path, path, overwrite=True)
-    after = load_sam3(path).state_dict()
-    assert all(torch.equal(after[key], before[key]) for key in before)
+@pytest.mark.parametrize("spelling", ["same", "dotted", "symlink", "hardlink", "shard"])
+def test_file_is_not_converted_onto_itself(spelling: str, state: dict[str, Tensor], tmp_path: Path) -> None:
+    src = save_huggingface_sharded(tmp_path, state) if spelling == "shard" else save_own(tmp_path, state)
+    link = tmp_path / "link.safetensors"
+    if spelling == "symlink":
+        link.symlink_to(src)
+    elif spelling == "hardlink":
+        link.hardlink_to(src)
+    targets = {
+        "same": src,
+        "dotted": tmp_path / ".." / tmp_path.name / src.name,
+        "shard": src / "model-00001-of-00003.safetensors",
+    }
+    dst = targets.get(spelling, link)
+    before = dst.read_bytes()
+    with pytest.raises(CheckpointError, match="is the checkpoint to convert; choose another name"):
+        convert_checkpoint(src, dst, overwrite=True)
+    assert dst.read_bytes() == before
+
+
+def test_full_disk_is_named_before_anything_is_written(
+    state: dict[str, Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    src = save_own(tmp_path, state)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(10**9, 10**9, 1000))
+    with pytest.raises(CheckpointError, match=r"cannot write .*x\.safetensors: it takes .* GB, and 0\.00 GB are free"):
+        convert_checkpoint(src, tmp_path / "x.safetensors")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [src.name]
+
+
+def test_error_of_the_disk_is_named_and_leaves_nothing(state: dict[str, Tensor], tmp_path: Path) -> None:
+    src = save_own(tmp_path, state)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))  # no file may grow beyond
+    try:
+        with pytest.raises(CheckpointError, match=r"cannot write .*x\.safetensors: File too large"):
+            convert_checkpoint(src, tmp_path / "x.safetensors")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [src.name]
+
+
+def test_error_of_a_caller_is_not_blamed_on_the_target(state: dict[str, Tensor], tmp_path: Path) -> None:
+    def close(done: int, total: int) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    with pytest.raises(BrokenPipeError):
+        convert_checkpoint(save_own(tmp_path, state), tmp_path / "x.safetensors", progress=close)
+
+
+def test_folder_as_target_is_refused(state: dict[str, Tensor], tmp_path: Path) -> None:
+    (tmp_path / "x.safetensors").mkdir()
+    with pytest.raises(CheckpointError, match="exists and is not a regular file"):
+        convert_checkpoint(save_own(tmp_path, state), tmp_path / "x.safetensors", overwrite=True)
 
 
 def test_interrupted_conversion_leaves_the_old_file_and_nothing_else(state: dict[str, Tensor], tmp_path: Path) -> None:

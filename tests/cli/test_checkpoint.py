@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from checkpoint_files import OFFICIAL_EXTRAS, SMALL, network_state, save_official, save_own
+from checkpoint_files import OFFICIAL_EXTRAS, SMALL, network_state, save_official, save_official_31, save_own
 from click.testing import CliRunner, Result
 from safetensors.torch import load_file
 from torch import Tensor
@@ -52,13 +54,22 @@ def test_info_tells_form_and_sizes(state: dict[str, Tensor], tmp_path: Path) -> 
     rows = _rows(_run("info", save_own(tmp_path, state)).output)
     assert rows["format"] == "segearth_ov3"
     assert rows["network"] == "224 px input, trunk 4 x 64, text 3 x 48, decoder 3 x 32"
-    assert rows["dtypes"] == "float32 x 356"
+    assert rows["dtypes"] == "float32 x 355"
 
 
 def test_info_lists_what_is_not_read(state: dict[str, Tensor], tmp_path: Path) -> None:
     result = _run("info", save_official(tmp_path, state))
     for reason in OFFICIAL_EXTRAS.values():
         assert f"tensors: {reason}" in result.output
+
+
+@pytest.mark.parametrize(
+    ("save", "release"), [(save_official, "SAM 3"), (save_official_31, "SAM 3.1"), (save_own, "not stated")]
+)
+def test_info_prints_the_release(
+    save: Callable[..., Path], release: str, state: dict[str, Tensor], tmp_path: Path
+) -> None:
+    assert _rows(_run("info", save(tmp_path, state)).output)["release"] == release
 
 
 def test_info_says_where_sizes_are_unknown(state: dict[str, Tensor], tmp_path: Path) -> None:
@@ -78,8 +89,14 @@ def test_verify_reports_success_on_standard_output(state: dict[str, Tensor], tmp
     path = save_own(tmp_path, state)
     result = _run("verify", path)
     assert result.exit_code == 0
-    assert result.stdout.startswith(f"{path}: 356 tensors, ")
-    assert result.stdout.count("\n") == 1
+    summary, digest = result.stdout.splitlines()
+    assert summary.startswith(f"{path}: 355 tensors, ")
+    expected = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert digest == f"{path.name}: sha256 {expected}: unknown, not a published file"
+
+
+def test_verify_recognises_a_published_file_by_its_digest() -> None:
+    assert _run("verify", "demo").stdout.splitlines()[1].endswith(": demo.safetensors of this package")
 
 
 def test_verify_shows_progress_on_standard_error(state: dict[str, Tensor], tmp_path: Path) -> None:
@@ -142,15 +159,18 @@ def test_convert_overwrites_only_on_request(state: dict[str, Tensor], tmp_path: 
 # ---- download
 
 
-def test_download_prints_the_path_and_the_next_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segearth_ov3.checkpoints, "download_checkpoint", lambda folder: folder / "model.safetensors")
-    result = _run("download", "--out", tmp_path)
-    assert result.stdout == f"{tmp_path}/model.safetensors\n"
-    assert f"export SEGEARTH_OV3_CHECKPOINT={tmp_path.resolve()}/model.safetensors" in result.stderr
+@pytest.mark.parametrize(("options", "release"), [([], "3"), (["--release", "3.1"], "3.1")])
+def test_download_prints_the_path_and_the_next_command(
+    options: list[str], release: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segearth_ov3.checkpoints, "download_checkpoint", lambda folder, release: folder / release)
+    result = _run("download", "--out", tmp_path, *options)
+    assert result.stdout == f"{tmp_path}/{release}\n"
+    assert f"export SEGEARTH_OV3_CHECKPOINT={tmp_path.resolve()}/{release}\n" in result.stderr
 
 
 def test_download_without_access_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(folder: Path) -> Path:
+    def refuse(folder: Path, release: str) -> Path:
         raise CheckpointError("access is not granted")
 
     monkeypatch.setattr(segearth_ov3.checkpoints, "download_checkpoint", refuse)

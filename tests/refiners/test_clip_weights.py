@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -368,7 +369,8 @@ def test_weights_of_another_image_size_are_not_stretched(tmp_path: Path) -> None
 
 def test_entry_that_is_no_tensor_is_refused(tmp_path: Path) -> None:
     state = {**tiny_clip().state_dict(), "visual.proj": 3}
-    assert "1 of another shape (visual.proj: expected (32, 24), got ())" in refusal(save(state, tmp_path / "a.pt"))
+    message = refusal(save(state, tmp_path / "a.pt"))
+    assert "expected tensors by name, got entries that are not tensors (visual.proj)" in message
 
 
 @pytest.mark.parametrize("name", ["a.safetensors", "a.pt"])
@@ -399,7 +401,7 @@ class Malicious:
 def test_code_in_a_file_is_not_executed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "a.pt"
     torch.save({"state_dict": Malicious()}, path)
-    assert "contains code or other Python objects" in refusal(path)
+    assert re.search(r"contains code \((posix|nt)\.system\) and was refused", refusal(path))
     assert "executed" not in capfd.readouterr().out
 
 
