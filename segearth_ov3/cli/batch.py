@@ -38,9 +38,12 @@ def run_many(tasks: Sequence[SceneTask], run: SegmentTask, classes: Sequence[str
     Raises:
         click.ClickException: Scenes failed, or the table cannot be written; the message lists them.
         CheckpointError: The weights cannot be used, which would be the same for all scenes.
+        RasterError: The name of the table is not one of a table, so it may be that of a scene or of a list of scenes.
     """
     from .summary import Summary
 
+    if table.suffix.lower() != ".csv":
+        raise RasterError(f"cannot write the table {table}: expected a name that ends with .csv")
     make_folder(table.parent)
     batch = _Batch(Summary(table, classes), table)
     if batch.summary.set_aside is not None:

@@ -78,6 +78,8 @@ def label_map(classes: Sequence[str], colors: Sequence[Color] | None, tags: Mapp
     Raises:
         OptionError: There is not one colour per class, or a name has a control character.
     """
+    if len(classes) > WIDE_LABEL_NODATA:
+        raise OptionError(f"expected at most {WIDE_LABEL_NODATA} classes in a map, got {len(classes)}")
     all_tags = {**_class_tags(classes), **_as_text(tags or {})}
     if len(classes) > MAX_BYTE_CLASSES:
         return MapKind("uint16", WIDE_LABEL_NODATA, ["class"], all_tags)

@@ -47,8 +47,9 @@ class _Entry(NamedTuple):
 
     @property
     def text(self) -> str:
-        """The name, cut where it is too long for a legend."""
-        return self.name if len(self.name) <= _MAX_LETTERS else self.name[: _MAX_LETTERS - 1] + "…"
+        """The name on one line, cut where it is too long for a legend."""
+        name = " ".join(self.name.split())
+        return name if len(name) <= _MAX_LETTERS else name[: _MAX_LETTERS - 1] + "…"
 
 
 def render_overlay(

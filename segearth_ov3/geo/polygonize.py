@@ -112,14 +112,10 @@ def polygonize(
         crs = profile.crs if profile.transform is not None else None
         more = () if sureness is None else source_files(sureness)
         target = check_vector_destination(dst, profile, sources=more, overwrite=overwrite)
-        maps = _Maps(
-            source,
-            _measure(profile, min_area_m2),
-            sureness,
-            wanted=None if classes is None else source.find_classes(classes),
-            dropped=None if keep_background else _background(source),
-            replacement=FILL if simplify else OUTSIDE,
-        )
+        wanted = None if classes is None else source.find_classes(classes)
+        dropped = None if keep_background else _background(source)
+        replacement = FILL if simplify else OUTSIDE
+        maps = _Maps(source, _measure(profile, min_area_m2), sureness, wanted, dropped, replacement)
         rows = block_rows or max(16, (_SIMPLIFY_BLOCK_PIXELS if simplify else _BLOCK_PIXELS) // profile.width)
         place = _place(profile)
         method: Method = SimplifiedOutlines(simplify, place) if simplify else ExactOutlines(place)

@@ -438,3 +438,13 @@ def test_table_that_is_none_is_kept_under_another_name(folder: Path, loads: list
     assert result.exit_code == 0
     assert "maps/summary.csv was no table of this command; it is maps/summary.csv.1 now" in result.stderr
     assert (folder / "maps" / "summary.csv.1").read_text() == "my,own,table\n"
+
+
+def test_the_table_takes_the_place_of_no_scene(folder: Path, loads: list[str]) -> None:
+    scene = next(Path("tiles").glob("*.tif"))
+    before = scene.read_bytes()
+    result = run("tiles", "--out-dir", "maps", "--summary", str(scene))
+    assert result.exit_code == 1
+    assert f"cannot write the table {scene}: expected a name that ends with .csv" in result.stderr
+    assert scene.read_bytes() == before
+    assert loads == []

@@ -151,6 +151,11 @@ def test_long_names_are_cut() -> None:
     assert long.width < 1400
 
 
+def test_names_of_two_lines_are_drawn_on_one() -> None:
+    one, two = (render_overlay(*scene(60, 60), (name, "water"), COLORS) for name in ("a b", "a\nb"))
+    assert one.tobytes() == two.tobytes()
+
+
 def test_arguments_are_not_changed() -> None:
     image, labels = scene(30, 30)
     valid = np.zeros((30, 30), bool)
