@@ -7,12 +7,13 @@ goes above the progress bar; elsewhere, as in a log, each state of a bar is a li
 from __future__ import annotations
 
 import contextlib
+import logging
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from .errors import SegEarthWarning
 
@@ -53,6 +54,27 @@ def progress_bar(title: str, unit: str, *, quiet: bool = False, **options: Any) 
     return tqdm(desc=title, unit=unit, disable=quiet, **options)
 
 
+@contextlib.contextmanager
+def progress_function(
+    title: str, unit: str, *, quiet: bool = False, **options: Any
+) -> Iterator[Callable[[int, int], None]]:
+    """Lend a function that shows how many of all things are done as a bar, from its first call on.
+
+    Args:
+        title, unit, quiet, options: As for `progress_bar`.
+    """
+    with contextlib.ExitStack() as stack:
+        bars: list[tqdm] = []
+
+        def show(done: int, total: int) -> None:
+            if not bars:  # what was done before an interruption says nothing about the speed
+                bar = progress_bar(title, unit, quiet=quiet, total=total, initial=done, **options)
+                bars.append(stack.enter_context(bar))
+            bars[0].update(done - bars[0].n)
+
+        yield show
+
+
 class _Lines:
     """A file for tqdm that writes each state of a bar as a line of its own."""
 
@@ -66,29 +88,24 @@ class _Lines:
 
 @contextlib.contextmanager
 def one_line_warnings() -> Iterator[None]:
-    """Print each warning as one line and once; say at the end how often the others came.
+    """Print each warning, and each logged one, as one line and once; say at the end how often the others came.
 
-    Warnings of other packages name their package. The filters of Python (`-W`, `PYTHONWARNINGS`) decide which of them
-    are shown at all.
+    Those of other packages name their package. The filters of Python (`-W`, `PYTHONWARNINGS`) decide which warnings are
+    shown at all. Records go to their own handlers where somebody has set up logging.
     """
     counts: Counter[str] = Counter()
 
-    def show(
-        message: Warning | str,
-        category: type[Warning],
-        filename: str,
-        lineno: int,
-        file: TextIO | None = None,
-        line: str | None = None,
-    ) -> None:
-        text = " ".join(str(message).split())
-        if not issubclass(category, SegEarthWarning):
-            text = f"{_package_of(filename)}: {text} ({category.__name__})"
+    def note(text: str) -> None:
         counts[text] += 1
         if counts[text] == 1:
-            say(f"Warning: {text}")
+            say(text)
 
-    with warnings.catch_warnings():
+    def show(message: Warning | str, category: type[Warning], filename: str, *place: Any, **more: Any) -> None:
+        text = " ".join(str(message).split())
+        is_ours = issubclass(category, SegEarthWarning)
+        note(f"Warning: {text}" if is_ours else f"Warning: {_package_of(filename)}: {text} ({category.__name__})")
+
+    with warnings.catch_warnings(), _logged_lines(note):
         warnings.simplefilter("always", SegEarthWarning)
         warnings.showwarning = show
         try:
@@ -96,7 +113,31 @@ def one_line_warnings() -> Iterator[None]:
         finally:
             for text, count in counts.items():
                 if count > 1:
-                    say(f"Warning: {count} times: {text}")
+                    say(f"{text.partition(': ')[0]}: {count} times: {text.partition(': ')[2]}")
+
+
+class _Records(logging.Handler):
+    """Turns log records from warnings upwards into lines."""
+
+    def __init__(self, note: Callable[[str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._note = note
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text, package = " ".join(record.getMessage().split()), record.name.partition(".")[0]
+        self._note(text if package == __name__.partition(".")[0] else f"Warning: {package}: {text}")
+
+
+@contextlib.contextmanager
+def _logged_lines(note: Callable[[str], None]) -> Iterator[None]:
+    """Pass logged warnings on as lines, unless the root logger has handlers."""
+    root, handler = logging.getLogger(), _Records(note)
+    if not root.handlers:
+        root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
 
 
 def _package_of(filename: str) -> str:

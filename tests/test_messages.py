@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import logging
 import sys
 import warnings
 
 import pytest
 
 from segearth_ov3.errors import RasterWarning
-from segearth_ov3.messages import one_line_warnings, progress_bar, say
+from segearth_ov3.messages import one_line_warnings, progress_bar, progress_function, say
 
 
 class Terminal(io.StringIO):
@@ -83,3 +84,35 @@ def test_warning_of_another_package_is_one_line_with_its_name(capsys: pytest.Cap
 def test_say_prints_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     say("ready")
     assert capsys.readouterr().err == "ready\n"
+
+
+def test_progress_function_shows_nothing_before_it_is_called(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ZeroDivisionError), progress_function("reading", "row"):
+        1 / 0  # noqa: B018
+    assert capsys.readouterr().err == ""
+
+
+def test_progress_function_begins_with_what_was_done_before(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress_function("reading", "row") as show:
+        show(3, 5)
+        show(5, 5)
+    first, last = capsys.readouterr().err.splitlines()
+    assert "3/5" in first
+    assert "5/5" in last
+
+
+def test_logged_warnings_are_lines_with_the_name_of_their_package(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    with one_line_warnings():
+        for _ in range(16):
+            logging.getLogger("rasterio._env").warning("CPLE_AppDefined in\n %s", "scene.tif")
+        logging.getLogger("segearth_ov3.checkpoints").warning("Note: for trying out")
+        logging.getLogger("rasterio").info("opened")
+    assert capsys.readouterr().err.splitlines() == [
+        "Warning: rasterio: CPLE_AppDefined in scene.tif",
+        "Note: for trying out",
+        "Warning: 16 times: rasterio: CPLE_AppDefined in scene.tif",
+    ]
+    assert logging.getLogger().handlers == []

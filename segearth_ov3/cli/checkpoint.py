@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from ..messages import progress_bar
+from ..messages import progress_function
 from .choice import Choice
 
 if TYPE_CHECKING:
@@ -68,7 +66,7 @@ def verify(path: Path, config: str | None) -> None:
     from ..checkpoints import verify_checkpoint
     from ..checkpoints.digests import PUBLISHED
 
-    with _progress_bar("verify") as progress:
+    with progress_function("verifying", "tensor", leave=False) as progress:
         description = verify_checkpoint(path, config=_read_config(config), progress=progress)
     click.echo(f"{description.path}: {description.tensors} tensors, {description.parameters} values, all finite")
     for file, digest in zip(description.files, description.file_sha256, strict=True):
@@ -93,7 +91,7 @@ def convert(src: Path, dst: Path, dtype: str | None, config: str | None, overwri
     """
     from ..checkpoints import convert_checkpoint
 
-    with _progress_bar("convert") as progress:
+    with progress_function("converting", "tensor", leave=False) as progress:
         written = convert_checkpoint(
             src,
             dst,
@@ -176,15 +174,3 @@ def _print_info(description: CheckpointInfo) -> None:
         click.echo(f"{name:<11}{value}")
     for reason, names in description.ignored.items():
         click.echo(f"{'not read':<11}{len(names)} tensors: {reason}")
-
-
-@contextmanager
-def _progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar on standard error; call the result with the number of finished and of all tensors."""
-    with progress_bar(label, "tensor", leave=False) as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        yield show

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..messages import progress_function
 from .options import DeviceType, overwrite_option, resolve_device
 from .scenes import make_folder
 
@@ -61,7 +62,6 @@ def demo(out: str, size: int, seed: int, device: str, overwrite: Overwrite, quie
     from ..segmenter import Segmenter
     from ..vocabulary import Vocabulary
     from .options import ModelOptions
-    from .running import window_progress
 
     for path in (source, truth):  # all, before the first is written
         check_destination(path, (), overwrite="force" if overwrite and is_generated_scene(path) else overwrite)
@@ -74,7 +74,7 @@ def demo(out: str, size: int, seed: int, device: str, overwrite: Overwrite, quie
     vocabulary = Vocabulary.from_lines(SCENE_CLASSES, background=None)
     segmenter = Segmenter(options.load(), vocabulary, confidence_threshold=SPECS["demo"].settings.confidence_threshold)
     try:
-        with window_progress("segmenting", quiet=quiet) as progress:
+        with progress_function("segmenting", "window", quiet=quiet) as progress:
             report = segment_scene(
                 source,
                 target,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..messages import progress_bar
+from ..messages import progress_function
 from ..table import format_table
 from .options import overwrite_option
 from .scene_options import access_options
@@ -66,12 +66,7 @@ def polygonize(
     """
     from ..geo.polygonize import polygonize as write_polygons
 
-    with progress_bar("polygonizing", "row", quiet=quiet) as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
+    with progress_function("polygonizing", "row", quiet=quiet) as show:
         written = write_polygons(
             labels,
             dst,

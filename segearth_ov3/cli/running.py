@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ..geo.names import shown_name
-from ..messages import progress_bar, say
+from ..messages import progress_function, say
 from .scene_messages import OncePerKind, printable
 from .scenes import SceneTask
 
 if TYPE_CHECKING:
-    from tqdm import tqdm
-
     from ..geo.dry_run import DryRun
     from ..geo.options import Predictor, WindowOptions
     from ..geo.ownership import Overwrite
@@ -52,7 +49,7 @@ class SceneRunner:
 
         notes = self.check(task)
         predictor = self.load()
-        with window_progress(title, quiet=self.quiet) as progress:
+        with progress_function(title, "window", quiet=self.quiet) as progress:
             report = segment_scene(
                 task.src,
                 task.dst,
@@ -110,21 +107,6 @@ class SceneRunner:
             windows=self.windows,
             outputs=task.outputs,
         )
-
-
-@contextlib.contextmanager
-def window_progress(title: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """Lend a function that shows windows done and their total as a bar on standard error, from its first call on."""
-    with contextlib.ExitStack() as stack:
-        bars: list[tqdm] = []
-
-        def show(done: int, total: int) -> None:
-            if not bars:  # what was done before an interruption says nothing about the speed
-                bar = progress_bar(title, "window", quiet=quiet, total=total, initial=done)
-                bars.append(stack.enter_context(bar))
-            bars[0].update(done - bars[0].n)
-
-        yield show
 
 
 def format_plan(task: SceneTask, plan: DryRun) -> str:

@@ -100,7 +100,7 @@ def test_verify_recognises_a_published_file_by_its_digest() -> None:
 
 
 def test_verify_shows_progress_on_standard_error(state: dict[str, Tensor], tmp_path: Path) -> None:
-    assert "verify" in _run("verify", save_own(tmp_path, state)).stderr
+    assert "verifying" in _run("verify", save_own(tmp_path, state)).stderr
 
 
 def test_verify_takes_sizes_from_a_file(state: dict[str, Tensor], sizes: Path, tmp_path: Path) -> None:
