@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from pathlib import Path
 
 import rasterio
@@ -140,7 +141,11 @@ def check_opened(dataset: DatasetReader, name: str, access: Access) -> None:
 
 
 def explain_format(name: str) -> str:
-    """Say why a local file is not opened, by its first bytes, and what to do."""
+    """Say why a raster is not opened, by its name and first bytes, and what to do; nothing about URLs."""
+    if re.match(r"/vsi|\w+://", name):
+        return ""
+    if is_gdal_name(name):
+        return f"check the name; formats that refer to other files need {_OUTSIDE}, map services need {_NETWORK}"
     with open(name, "rb") as file:
         start = file.read(_HEAD_BYTES)
     if start.startswith(_CONTAINERS):

@@ -8,8 +8,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import stat
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -144,7 +144,7 @@ def open_raster(path: str | os.PathLike[str], access: Access = DEFAULT_ACCESS) -
         _check_file(name)
     drivers = choose_drivers(name, access)
     with gdal_settings(), without_georeference_warning():
-        with reading(name, "" if is_gdal_name(name) else explain_format(name)):
+        with reading(name, explain_format(name)):
             # rasterio.open takes one format only
             dataset = DatasetReader(name, driver=drivers)
         with dataset:
@@ -154,15 +154,21 @@ def open_raster(path: str | os.PathLike[str], access: Access = DEFAULT_ACCESS) -
 
 
 def _check_file(name: str) -> None:
-    """Make sure that a path is that of a file that can be opened."""
-    if not Path(name).exists():
-        raise RasterError(f"cannot read {name}: no such file")
-    if Path(name).is_dir():
-        raise RasterError(f"cannot read {name}: expected an image file, this is a folder")
+    """Make sure that a path is that of a regular file that can be opened."""
     try:
+        name.encode()
+        mode = os.stat(name).st_mode
+        if stat.S_ISDIR(mode):
+            raise RasterError(f"cannot read {name}: expected an image file, this is a folder")
+        if not stat.S_ISREG(mode):
+            raise RasterError(f"cannot read {name}: expected an image file, this is a device or a pipe")
         open(name, "rb").close()
+    except UnicodeEncodeError as error:
+        raise RasterError(f"cannot read {name!a}: expected a name in UTF-8; rename the file") from error
+    except FileNotFoundError as error:
+        raise RasterError(f"cannot read {name}: no such file") from error
     except OSError as error:
-        raise RasterError(f"cannot read {name}: {error.strerror}") from error
+        raise RasterError(f"cannot read {name[:200]}: {error.strerror}") from error
 
 
 def check_extent(dataset: DatasetReader, name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import http.server
+import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -98,8 +99,21 @@ def test_setting_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> N
         assert get_gdal_config("GDAL_VRT_ENABLE_PYTHON") == "NO"
 
 
-def test_link_to_itself_is_no_file(write_raster: Callable[..., Path], rgb: np.ndarray) -> None:
-    link = write_raster(rgb).parent / "loop.tif"
-    link.symlink_to(link)
-    with pytest.raises(RasterError, match=r"loop\.tif: no such file$"):
-        read_rgb(link)
+def test_what_is_no_regular_file_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "loop.tif").symlink_to(tmp_path / "loop.tif")
+    os.mkfifo(tmp_path / "pipe.tif")  # opening it would wait for ever
+    for name, reason in (
+        ("loop.tif", "Too many levels of symbolic links"),
+        ("pipe.tif", "expected an image file, this is a device or a pipe"),
+        ("x" * 300, "File name too long"),
+        ("nowhere.tif", "no such file"),
+        (os.fsdecode(b"\xff.tif"), "expected a name in UTF-8; rename the file"),
+    ):
+        with pytest.raises(RasterError, match=f"cannot read .*: {reason}$"):
+            read_rgb(tmp_path / name)
+
+
+def test_prefixes_of_other_formats_name_the_options() -> None:
+    for name in ("NETCDF:a.nc:red", "WMS:http://127.0.0.1:9/x"):
+        with pytest.raises(RasterError, match=r"need --allow-outside, map services need --allow-network$"):
+            read_rgb(name)
