@@ -35,12 +35,27 @@ LAYOUTS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "doubles": ("gray undefined undefined", "float64", {}),
 }
 REAL = [
-    *("L7_ETMs", "RGBA.uint16", "cog_gcps", "cog_nodata_nan"),
-    *("cogeo", "colorado_extmask", "geomatrix_rotated", "landsat8_7band_uint16"),
-    *("landsat8_b2_60m", "landsat_ard_int16_albers", "landsat_rgb_uint16", "naip_nir_tagged_alpha_1"),
-    *("neon_OSBS_nodata255", "nlcd_palette_epsg5070", "oem_koeln_50", "pix4d_alpha_nodata"),
-    *("rgb_deflate", "rotated_no_crs", "sentinel2_6band_uint16_north", "world.rgb"),
-    *("zurich_lv95_1091-322"),
+    "L7_ETMs",
+    "RGBA.uint16",
+    "cog_gcps",
+    "cog_nodata_nan",
+    "cogeo",
+    "colorado_extmask",
+    "geomatrix_rotated",
+    "landsat8_7band_uint16",
+    "landsat8_b2_60m",
+    "landsat_ard_int16_albers",
+    "landsat_rgb_uint16",
+    "naip_nir_tagged_alpha_1",
+    "neon_OSBS_nodata255",
+    "nlcd_palette_epsg5070",
+    "oem_koeln_50",
+    "pix4d_alpha_nodata",
+    "rgb_deflate",
+    "rotated_no_crs",
+    "sentinel2_6band_uint16_north",
+    "world.rgb",
+    "zurich_lv95_1091-322",
 ]
 
 
