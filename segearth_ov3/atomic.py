@@ -15,8 +15,8 @@ from pathlib import Path
 def complete_or_absent(target: Path) -> Iterator[Path]:
     """Lend a name to write to; when the block ends without an error the file takes its final name.
 
-    The name lent lies in a folder of its own beside the target, so that files that a library writes along with it do
-    not stay behind. Whatever happens, nothing else is left, and an existing target is whole at any time.
+    The name lent lies in a temporary folder next to the target, so that files that a library writes along with it are
+    removed too. Nothing else is left, whether the block succeeds or fails, and an existing target is whole at any time.
 
     Args:
         target: Final path, in an existing folder; replaced if it is there.

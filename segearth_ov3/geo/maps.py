@@ -8,7 +8,7 @@ it is.
     scores      uint8, a band per class, 0 to 254 for 0 to 1 (the scale is stored), nodata 255
 
 Class names are stored as dataset tags: `CLASS_NAMES`, a JSON list in label order, and `CLASS_0`, `CLASS_1`, ... (GDAL's
-category names and attribute tables would need a second file beside the raster and cannot be written by rasterio.)
+category names and attribute tables would need a second file next to the raster and cannot be written by rasterio.)
 Overviews take the nearest pixel, as means of labels are no labels.
 """
 
@@ -46,7 +46,7 @@ _WRITING = {"GDAL_CACHEMAX": 256 * 2**20, "SPARSE_OK_OVERVIEW": True}
 
 
 class MapKind(NamedTuple):
-    """What a map holds, besides its pixels.
+    """What a map holds, in addition to its pixels.
 
     Attributes:
         dtype: Of the pixels.

@@ -146,8 +146,15 @@ def replace_when_complete(target: Path) -> Iterator[Path]:
                 else:
                     old.unlink(missing_ok=True)
     except (OSError, *GDAL_ERRORS) as error:
-        reason = explain(error, target.parent).replace(str(partial), str(target))
-        raise RasterError(f"cannot write {target}: {reason}") from error
+        raise RasterError(
+            with_final_name(f"cannot write {target}: {explain(error, target.parent)}", partial)
+        ) from error
+
+
+def with_final_name(message: str, partial: Path) -> str:
+    """A message in which files of the temporary folder of `partial` have the name of the file that is written."""
+    folder = re.escape(str(partial.parent) + os.sep)
+    return re.sub(rf"{folder}[^\s'\"`:,;]*", str(partial.parent.parent / partial.name).replace("\\", r"\\"), message)
 
 
 def explain(error: BaseException, folder: Path) -> str:

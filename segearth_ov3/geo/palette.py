@@ -21,7 +21,7 @@ Color = tuple[int, int, int]
 
 MAX_COLORS = 1000
 
-# what people expect of a map; words of one line share a colour, so two of them in one vocabulary are told apart below
+# what people expect of a map; of two words of one line in a vocabulary, `class_colors` gives the second another colour
 _WORD_COLORS: dict[str, Color] = {
     **dict.fromkeys(("background", "clutter", "other", "unlabeled", "unlabelled", "unknown"), (61, 62, 56)),
     **dict.fromkeys(("building", "house", "roof", "rooftop", "construction"), (220, 54, 76)),

@@ -1,4 +1,4 @@
-"""Style files of QGIS: a class map opens with names and colours in the legend, if `classes.qml` is beside it."""
+"""Style files of QGIS: with `classes.qml` next to it, `classes.tif` opens with names and colours in the legend."""
 
 from __future__ import annotations
 

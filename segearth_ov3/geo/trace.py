@@ -113,7 +113,7 @@ def _join(first: Any, second: Any) -> Any:
 
 
 def _select(parts: Any, chosen: np.ndarray) -> Any:
-    """Parts of the chosen components (N,), bool, which are numbered anew."""
+    """Parts of the chosen components (N,), bool, which get new numbers."""
     is_chosen = chosen[parts.component]
     selected = type(parts)(*(values[is_chosen] for values in parts))
     return selected._replace(component=(np.cumsum(chosen) - 1)[selected.component])

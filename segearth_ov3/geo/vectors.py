@@ -26,7 +26,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 
 from ..errors import RasterError
 from .geojson import check_longitudes, geojson_options, keep_only_polygons
-from .output import check_destination, disk_full_hint, explain, replace_when_complete
+from .output import check_destination, disk_full_hint, explain, replace_when_complete, with_final_name
 from .ownership import Overwrite
 
 if TYPE_CHECKING:
@@ -72,11 +72,13 @@ def check_vector_destination(
     """
     target = check_destination(path, (*profile.files, *sources), overwrite=overwrite, suffixes=tuple(DRIVERS))
     driver = DRIVERS[target.suffix.lower()]
-    if "w" not in pyogrio.list_drivers(write=True).get(driver, ""):
-        raise RasterError(
-            f"cannot write {target}: GDAL {pyogrio.__gdal_version_string__} of the installed pyogrio has no driver "
-            f"{driver}; choose .gpkg, .fgb or .geojson, or install pyogrio from conda-forge"
-        )
+    drivers = pyogrio.list_drivers(write=True)
+    for needed in dict.fromkeys((driver, "GPKG")):  # all files are made from a GeoPackage
+        if "w" not in drivers.get(needed, ""):
+            raise RasterError(
+                f"cannot write {target}: GDAL {pyogrio.__gdal_version_string__} of the installed pyogrio has no driver "
+                f"{needed}; choose .gpkg, .fgb or .geojson, or install pyogrio from conda-forge"
+            )
     if driver == "GeoJSON":
         check_longitudes(target, profile)
     journal = target.with_name(target.name + "-wal")
@@ -186,13 +188,14 @@ def _write_errors(target: Path, partial: Path) -> Iterator[None]:
     try:
         yield
     except (DataSourceError, DataLayerError) as error:
-        reason = explain(error, target.parent).replace(str(partial), str(target))
-        raise RasterError(f"cannot write {target}: {reason}") from error
+        raise RasterError(
+            with_final_name(f"cannot write {target}: {explain(error, target.parent)}", partial)
+        ) from error
 
 
 @contextlib.contextmanager
 def _without_crs_warning() -> Iterator[None]:
-    """Keep pyogrio from warning about a missing coordinate reference system, which its caller has told already."""
+    """Keep pyogrio from warning about a missing coordinate reference system, which the report names."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "'crs' was not provided")
         yield

@@ -148,15 +148,16 @@ def test_errors_are_told_by_their_own_names(tmp_path: Path, error: Exception, to
     assert caught.value.__cause__ is error
 
 
-def test_messages_have_the_final_name(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["classes.tif", "draft-classes.tif", "store.gpkg"])
+def test_messages_have_the_final_name(tmp_path: Path, name: str) -> None:
     def fail() -> None:
         with replace_when_complete(tmp_path / "classes.tif") as partial:
-            raise RasterioIOError(f"{partial}: TIFFAppendToStrip: Write error")
+            raise RasterioIOError(f"{partial.with_name(name)}: TIFFAppendToStrip: Write error")
 
     with pytest.raises(RasterError) as caught:
         fail()
-    name = tmp_path / "classes.tif"
-    assert str(caught.value) == f"cannot write {name}: {name}: TIFFAppendToStrip: Write error"
+    final = tmp_path / "classes.tif"
+    assert str(caught.value) == f"cannot write {final}: {final}: TIFFAppendToStrip: Write error"
 
 
 def test_a_full_disk_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

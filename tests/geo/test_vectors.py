@@ -112,7 +112,7 @@ def test_a_format_that_gdal_cannot_write_is_refused(tmp_path: Path, monkeypatch:
 
 
 def test_a_format_that_gdal_can_write_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pyogrio, "list_drivers", lambda **_: {"Parquet": "rw"})
+    monkeypatch.setattr(pyogrio, "list_drivers", lambda **_: {"Parquet": "rw", "GPKG": "rw"})
     assert check_vector_destination(tmp_path / "a.parquet", SOURCE) == tmp_path / "a.parquet"
 
 
