@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from evaluation_tools import ROOT, load_tool
+from evaluation_tools import ROOT, load_tool, quicken_logs
 
 from segearth_ov3.datasets.corruptions import CORRUPTIONS
 
@@ -47,6 +47,7 @@ def test_corruption_of_the_page_prints_what_stands_there(capsys):
 def test_smallest_run_of_the_page_can_be_read_by_its_snippet(monkeypatch, tmp_path, capsys):
     (command,) = [command for command in COMMANDS if "--limit" in command]
     name, arguments = arguments_of(command)
+    quicken_logs(monkeypatch)
     monkeypatch.chdir(tmp_path)
     Path("configs").symlink_to(ROOT / "configs")
     config = Path("few.py")  # two scenes instead of fifty have to be made
