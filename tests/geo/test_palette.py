@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from segearth_ov3.geo import palette
 from segearth_ov3.geo.palette import Color, as_seen_with_deuteranopia, class_colors, default_colors
 
 MACHADO = np.array([[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]])
+VOCABULARY_FILES = sorted((Path(__file__).resolve().parents[2] / "configs" / "vocab").glob("*.txt"))
+SHORT_VOCABULARIES = [path for path in VOCABULARY_FILES if len(path.read_text(encoding="utf-8").splitlines()) <= 21]
 COMMON = [
     *("background", "building", "road", "pavement", "water", "pool", "tree", "grass", "shrub", "agriculture", "barren"),
     *("sand", "car", "ship", "airplane", "bridge", "parking", "wetland", "solar", "snow", "playground"),
@@ -85,6 +88,15 @@ def test_default_classes_differ_for_everyone(colors: list[Color], sight: np.ndar
     lab = lab_of(np.array(colors), sight)
     distances = np.linalg.norm(lab[:, None] - lab, axis=-1) + 1e3 * np.eye(len(lab))
     assert distances.min() >= least
+
+
+@pytest.mark.parametrize("path", SHORT_VOCABULARIES, ids=lambda path: path.stem)
+def test_classes_of_shipped_vocabularies_differ_for_everyone(path: Path) -> None:
+    names = [line.partition(",")[0] for line in path.read_text(encoding="utf-8").splitlines()]
+    colors = np.array(class_colors(names))
+    for sight in (np.eye(3), MACHADO):
+        lab = lab_of(colors, sight)
+        assert (np.linalg.norm(lab[:, None] - lab, axis=-1) + 1e3 * np.eye(len(lab))).min() >= 20
 
 
 def test_deuteranopia_confuses_red_with_green_and_leaves_grey() -> None:
