@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import OptionError
+from ..vocabulary import require_several_classes
 from .evaluate_options import OwnData, RunOptions, data_options, run_options
 from .options import (
     ModelOptions,
     ScoreOptions,
-    VocabularyOptions,
     model_options,
     refiner_option,
     score_options,
-    vocabulary_options,
 )
 from .scene_options import reading_options
+from .vocabulary_options import VocabularyOptions, vocabulary_options
 
 if TYPE_CHECKING:
     from ..geo.reader import ReadOptions
@@ -55,12 +55,13 @@ def evaluate(
 
     \b
     Examples:
-      segearth-ov3 evaluate images labels --classes "background; building,house" --label-map 255:1
+      segearth-ov3 evaluate images masks --classes "background; building" --prob-threshold 0.3 --label-map 255:1
       segearth-ov3 evaluate images masks --vocab classes.txt --colors colors.txt --show-dir pictures
       segearth-ov3 evaluate "tiles/*_rgb.tif" "tiles/*_mask.tif" --vocab classes.txt --window 512 --stride 341
       segearth-ov3 evaluate pairs.csv --vocab classes.txt --limit 20 --save-config my_set.py
     """
-    words = vocabulary.load()
+    words = vocabulary.load(scores.prob_threshold)
+    require_several_classes(words.classes)
     dataset = data.dataset(words.class_names)
     name = set_name(Path(dataset["data_root"]))
     target = None if run.save_config is None else _free(Path(run.save_config), overwrite=run.overwrite)

@@ -17,26 +17,11 @@ if TYPE_CHECKING:
 
     from ..refiners import Refiner
     from ..sam3.model import Sam3
-    from ..vocabulary import Vocabulary
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 PRESENCES = ("full", "gate_only", "off")  # of engine.scores, which imports torch
-
-
-class BackgroundType(click.ParamType):
-    """The index of a class, or "none"."""
-
-    name = "N|none"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
-        """Return the index, or "none" (None would mean to click that nothing was given)."""
-        if isinstance(value, int) or value == "none":
-            return value
-        if not str(value).isdecimal():
-            self.fail(f"expected the index of a class (0, 1, ...) or none, got {value!r}", param, ctx)
-        return int(value)
 
 
 class DeviceType(click.ParamType):
@@ -49,31 +34,6 @@ class DeviceType(click.ParamType):
         if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", value):
             self.fail(f"expected auto, cpu, cuda, cuda:0 or mps, got {value!r}", param, ctx)
         return str(value)
-
-
-@dataclasses.dataclass(frozen=True)
-class VocabularyOptions:
-    """Which classes to look for: in one text, or in a file."""
-
-    classes: str | None
-    vocab: str | None
-    background: int | None
-    background_given: bool
-
-    def load(self) -> Vocabulary:
-        """Read the vocabulary.
-
-        Raises:
-            click.UsageError: Not exactly one of the two sources is given.
-            VocabularyError: The classes are not admissible.
-        """
-        from ..vocabulary import Vocabulary
-
-        if (self.classes is None) == (self.vocab is None):
-            raise click.UsageError("give the classes by exactly one of --classes and --vocab")
-        if self.classes is not None:
-            return Vocabulary.from_text(self.classes, background=self.background)
-        return Vocabulary.from_file(str(self.vocab), background=self.background)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,21 +67,6 @@ class ScoreOptions:
     use_semantic: bool
     use_instance: bool
     presence: str
-
-
-def vocabulary_options(command: CommandT) -> CommandT:
-    """Add --classes, --vocab and --background as the argument `vocabulary`."""
-    options = {
-        "classes": click.option("--classes", metavar="TEXT", help='Classes in words: "building,house; road; water".'),
-        "vocab": click.option("--vocab", metavar="FILE", help="Text file: a class per line, synonyms after commas."),
-        "background": click.option(
-            "--background",
-            type=BackgroundType(),
-            metavar="N|none",
-            help="Class given where no score reaches --prob-threshold; none: always the best class  [default: 0]",
-        ),
-    }
-    return grouped(command, "vocabulary", _vocabulary_from, options)
 
 
 def model_options(command: CommandT) -> CommandT:
@@ -248,12 +193,6 @@ def resolve_dtype(name: str, device: str) -> torch.dtype:
         has_bfloat16 = device.startswith("cuda") and torch.cuda.get_device_capability(device) >= (8, 0)
         name = "bfloat16" if has_bfloat16 else "float32"
     return compute_dtype(name)
-
-
-def _vocabulary_from(values: Mapping[str, Any]) -> VocabularyOptions:
-    background = values["background"]
-    chosen = {None: 0, "none": None}.get(background, background)
-    return VocabularyOptions(values["classes"], values["vocab"], chosen, background_given=background is not None)
 
 
 def _refiners_from(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[Refiner, ...]:

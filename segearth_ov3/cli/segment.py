@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import VocabularyWarning
 from ..messages import say
-from ..vocabulary import Vocabulary, require_several_classes
+from ..vocabulary import require_several_classes
 from .batch import plan_many, run_many
 from .options import (
     ModelOptions,
     ScoreOptions,
-    VocabularyOptions,
     model_options,
     overwrite_option,
     refiner_option,
     score_options,
-    vocabulary_options,
 )
 from .running import SceneRunner, format_plan
 from .scene_options import colors_option, output_options, reading_options, window_options
 from .scenes import DEFAULT_NAME, SceneTask, ShardType, expand_sources, plan_tasks
+from .vocabulary_options import VocabularyOptions, vocabulary_options
 
 if TYPE_CHECKING:
     from ..geo.options import Outputs, Predictor, WindowOptions
@@ -109,10 +106,9 @@ def segment(
         tasks = [_only_task(paths, outputs)]
     else:
         tasks = plan_tasks(expand_sources(paths), out_dir, name, outputs, shard)
-    words = vocabulary.load()
+    words = vocabulary.load(scores.prob_threshold)
     if outputs.confidence is None and outputs.scores is None:
         require_several_classes(words.classes)
-    _warn_of_background(vocabulary, words, scores.prob_threshold)
     from ..geo.color_file import read_colors
 
     colors = None if colors_file is None else read_colors(colors_file, words.class_names)
@@ -139,16 +135,6 @@ def segment(
         table = Path(summary or Path(out_dir) / f"summary{of_shard}.csv")
         run_many(tasks, runner.run_missing, words.class_names, table)
         runner.notes.say_counts()
-
-
-def _warn_of_background(vocabulary: VocabularyOptions, words: Vocabulary, prob_threshold: float) -> None:
-    """Warn where a background was chosen that takes no pixels, or where one takes them that was not chosen."""
-    if vocabulary.background_given and vocabulary.background is not None and prob_threshold == 0:
-        note = "--background has no effect without --prob-threshold, such as --prob-threshold 0.3"
-        warnings.warn(note, VocabularyWarning, stacklevel=2)
-    if not vocabulary.background_given and prob_threshold > 0 and words.class_names[0].lower() != "background":
-        note = f"pixels below --prob-threshold become class 0, {words.class_names[0]!r}; choose by --background N"
-        warnings.warn(note, VocabularyWarning, stacklevel=2)
 
 
 def _only_task(paths: Sequence[str], outputs: Outputs) -> SceneTask:

@@ -253,3 +253,11 @@ def test_entries_of_the_saved_configuration_are_those_of_the_shipped_ones():
     assert pipeline(label_step(None)) == shipped.pop("test_pipeline") == loader.pop("dataset")["pipeline"]
     assert loader == LOADER
     assert {key: value for key, value in shipped.items() if key not in ("model", "headline")} == RUNTIME
+
+
+def test_one_class_is_refused_before_anything_is_read(tmp_path):
+    result = run(tmp_path / "images", tmp_path / "labels", "--classes", "building, road, tree")
+    (line,) = result.stderr.splitlines()
+    assert result.exit_code == 1
+    assert "there is one class, 'building' with the synonyms 'road', 'tree'" in line
+    assert '("building; road; tree")' in line

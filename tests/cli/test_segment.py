@@ -21,9 +21,12 @@ from rasterio.transform import Affine
 
 import segearth_ov3.checkpoints
 import segearth_ov3.segmenter
+from segearth_ov3.cli import options
+from segearth_ov3.cli.evaluate import evaluate
 from segearth_ov3.cli.main import RESUME_HINT, main
 from segearth_ov3.cli.options import resolve_device, resolve_dtype
 from segearth_ov3.cli.segment import segment
+from segearth_ov3.engine import scores
 from segearth_ov3.errors import OptionError
 from segearth_ov3.geo.options import WindowOptions
 from segearth_ov3.geo.scene import segment_scene
@@ -495,10 +498,14 @@ def test_examples_in_the_help_run(folder: Path, calls: Calls) -> None:
         assert (result.exit_code, result.stderr.count("Error")) == (0, 0), example
 
 
+def test_presence_has_the_values_of_the_score_fusion() -> None:
+    assert options.PRESENCES == scores.PRESENCES
+
+
 PAGES = [Path(__file__).parents[2] / "README.md", *(Path(__file__).parents[2] / "docs").rglob("*.md")]
 
 
-@pytest.mark.parametrize("text", [*PAGES, main, segment], ids=lambda text: text.name)
+@pytest.mark.parametrize("text", [*PAGES, main, segment, evaluate], ids=lambda text: text.name)
 def test_examples_use_a_background_as_it_works(text: Path | click.Command) -> None:
     """A class "background" comes with a threshold, in every command and every snippet."""
     if isinstance(text, click.Command):
