@@ -50,21 +50,24 @@ def check_longitudes(target: Path, profile: RasterProfile) -> None:
         f"cannot write {target}: GeoJSON has longitudes and latitudes of WGS 84, and the coordinate reference system "
         f"of {profile.shown} cannot be transformed to it; {_OTHER_FORMATS}"
     )
+    outside = RasterError(
+        f"cannot write {target}: GeoJSON has longitudes and latitudes, and parts of {profile.shown} lie outside of the "
+        f"Earth; {_OTHER_FORMATS}"
+    )
     try:
-        types = _written_types(_some_pixels(profile.transform, profile.size), profile.crs.to_wkt())
+        written = _write_and_read(_some_pixels(profile.transform, profile.size), profile.crs.to_wkt())
     except FeatureError as error:
-        raise RasterError(
-            f"cannot write {target}: GeoJSON has longitudes and latitudes, and parts of {profile.shown} lie outside of "
-            f"the Earth; {_OTHER_FORMATS}"
-        ) from error
+        raise outside from error
     except (DataSourceError, DataLayerError) as error:
         raise no_way from error
-    if not types <= {"Polygon", "MultiPolygon", "GeometryCollection"}:  # lines, of coordinates from the Earth's centre
+    if (shapely.get_dimensions(written) == 1).any():  # lines, of coordinates from the Earth's centre
         raise no_way
+    if shapely.is_empty(written).any() or not shapely.box(-180, -90, 180, 90).covers(written).all():
+        raise outside
 
 
-def _written_types(polygons: np.ndarray, crs: str) -> set[str]:
-    """Write polygons (N,) as GeoJSON to memory and return the types of the geometries."""
+def _write_and_read(polygons: np.ndarray, crs: str) -> np.ndarray:
+    """Write polygons (N,) as GeoJSON to memory and return what was written (N,)."""
     file = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # an error follows
@@ -79,7 +82,9 @@ def _written_types(polygons: np.ndarray, crs: str) -> set[str]:
             crs=crs,
             **geojson_options(10.0**-_MAX_DIGITS),
         )
-    return {feature["geometry"]["type"] for feature in json.loads(file.getvalue())["features"]}
+    geometries = [json.dumps(feature["geometry"]) for feature in json.loads(file.getvalue())["features"]]
+    written: np.ndarray = shapely.from_geojson(geometries)
+    return written
 
 
 def _some_pixels(grid: Affine, size: tuple[int, int]) -> np.ndarray:

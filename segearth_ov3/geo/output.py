@@ -173,10 +173,11 @@ def disk_full_hint(folder: Path) -> str:
 
 
 def first_cause(error: BaseException) -> str:
-    """What GDAL or the operating system said at the root of a chain of errors, on one line."""
+    """What GDAL or the operating system said at the root of a chain of errors, on one line and without PROJ's JSON."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return " ".join(str(error).split()).rstrip(".")
+    text = re.sub(r"[\s']*\{[^{]*\"\$schema\".*", " …", " ".join(str(error).split()))
+    return text.rstrip(".")
 
 
 def _sidecars(path: Path) -> list[Path]:

@@ -10,7 +10,13 @@ import pytest
 from rasterio.errors import CRSError, RasterioIOError
 
 from segearth_ov3.errors import RasterError
-from segearth_ov3.geo.output import PICTURE_SUFFIXES, check_destination, disk_full_hint, replace_when_complete
+from segearth_ov3.geo.output import (
+    PICTURE_SUFFIXES,
+    check_destination,
+    disk_full_hint,
+    first_cause,
+    replace_when_complete,
+)
 
 
 def test_free_name_in_an_existing_folder_passes(tmp_path: Path) -> None:
@@ -158,6 +164,13 @@ def test_messages_have_the_final_name(tmp_path: Path, name: str) -> None:
         fail()
     final = tmp_path / "classes.tif"
     assert str(caught.value) == f"cannot write {final}: {final}: TIFFAppendToStrip: Write error"
+
+
+def test_descriptions_of_coordinate_systems_are_left_out() -> None:
+    error = CRSError("""Cannot find operations from '{ "$schema": "https://x", "base": {"type": "a"} }' to '{...}'.""")
+    assert first_cause(error) == "Cannot find operations from …"
+    error.__cause__ = ValueError("a\n set {1, 2}.")
+    assert first_cause(error) == "a set {1, 2}"
 
 
 def test_a_full_disk_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -317,6 +317,16 @@ def test_pixels_off_the_earth_have_polygons_but_no_longitudes(
         polygonize(source, tmp_path / "classes.geojson")
 
 
+@pytest.mark.parametrize("corner", [(0, 100), (700, 40)])
+def test_longitudes_and_latitudes_must_exist(
+    write: Callable[..., Path], tmp_path: Path, corner: tuple[float, float]
+) -> None:
+    """GDAL writes polygons without coordinates for longitudes of more than 540 degrees."""
+    source = write(crs="EPSG:4326", transform=Affine(0.5, 0, corner[0], 0, -0.5, corner[1]))
+    with pytest.raises(RasterError, match=r"parts of .*classes\.tif lie outside of the Earth"):
+        polygonize(source, tmp_path / "classes.geojson")
+
+
 @pytest.mark.parametrize("suffix", [".gpkg", ".fgb", ".geojson"])
 @pytest.mark.parametrize(
     ("stem", "layer"),
