@@ -77,10 +77,15 @@ def check_destination(
 
 def _check_not_source(target: Path, sources: Sequence[str | os.PathLike[str]]) -> None:
     """Refuse a target whose writing would replace or remove a file of the source."""
+    files = [target, *_sidecars(target)]
+    by_path = {os.path.realpath(file): file for file in files}
+    by_identity = {_identity(file): file for file in files if file.is_file()}
     for number, source in enumerate(sources):
-        read = _files_on_disk(os.fspath(source))
-        for file in (target, *_sidecars(target)):
-            if any(_is_same(file, other) for other in read):
+        for read in _files_on_disk(os.fspath(source)):
+            file = by_path.get(os.path.realpath(read))
+            if file is None and by_identity and read.is_file():  # another name of it, or a link to it
+                file = by_identity.get(_identity(read))
+            if file is not None:
                 part = "the source image" if number == 0 and file == target else f"part of {shown_name(sources[0])}"
                 name = "it" if file == target else f"{file}, which would be removed,"
                 raise RasterError(
@@ -97,11 +102,10 @@ def _files_on_disk(name: str) -> list[Path]:
     return [path, *path.parents] if is_virtual else [path]
 
 
-def _is_same(file: Path, other: Path) -> bool:
-    """Whether two names mean one file, also through links and on file systems that ignore case."""
-    if file.resolve() == other.resolve():
-        return True
-    return file.is_file() and other.is_file() and file.samefile(other)
+def _identity(file: Path) -> tuple[int, int]:
+    """Device and number of an existing file: the same for all its names, also where letter case does not matter."""
+    status = file.stat()
+    return status.st_dev, status.st_ino
 
 
 def _try_to_write(target: Path) -> None:
