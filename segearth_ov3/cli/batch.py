@@ -130,19 +130,18 @@ class _Batch:
     @contextlib.contextmanager
     def one_warning_per_kind(self) -> Iterator[None]:
         """Show the first of the warnings that differ in scene and numbers only, and count the others."""
-        kinds = OncePerKind("Warning")
         shown = warnings.showwarning
+        with OncePerKind("Warning") as kinds:
 
-        def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
-            if not issubclass(category, RasterWarning) or kinds.is_first(self._src, str(message)):
-                shown(message, category, *place, **more)
+            def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+                if not issubclass(category, RasterWarning) or kinds.is_first(self._src, str(message)):
+                    shown(message, category, *place, **more)
 
-        warnings.showwarning = show
-        try:
-            yield
-        finally:
-            warnings.showwarning = shown
-            kinds.say_counts()
+            warnings.showwarning = show
+            try:
+                yield
+            finally:
+                warnings.showwarning = shown
 
 
 def _problem(task: SceneTask, reason: str) -> str:

@@ -12,7 +12,7 @@ _NUMBER = re.compile(r"\d+(\.\d+)?(e[+-]?\d+)?")
 
 
 class OncePerKind:
-    """Finds messages that differ in scene and numbers only.
+    """Finds messages that differ in scene and numbers only; at the end of a `with` block, says how many there were.
 
     Args:
         label: Before the counts: "Note" or "Warning".
@@ -33,11 +33,14 @@ class OncePerKind:
         self._texts.setdefault(kind, text)
         return self._counts[kind] == 1
 
-    def say_counts(self) -> None:
-        """Say how many messages of each kind were not shown."""
+    def __enter__(self) -> OncePerKind:
+        return self
+
+    def __exit__(self, *error: object) -> None:
         for kind, count in self._counts.items():
             if count > 1:
-                say(f"{self._label}: {count - 1} more scenes: {printable(self._texts[kind])}")
+                scenes = "scene" if count == 2 else "scenes"
+                say(f"{self._label}: {count - 1} more {scenes}: {printable(self._texts[kind])}")
 
 
 def printable(text: str) -> str:

@@ -103,6 +103,9 @@ def segment(
       segearth-ov3 segment "scene*.tif" --out-dir maps --vocab classes.txt --overlay {stem}.png --shard 1/2
     """
     if out_dir is None:
+        for option, is_given in (("--name", name != DEFAULT_NAME), ("--shard", shard[1] > 1), ("--summary", summary)):
+            if is_given:
+                raise click.UsageError(f"{option} is for many scenes; add --out-dir DIR")
         tasks = [_only_task(paths, outputs)]
     else:
         tasks = plan_tasks(expand_sources(paths), out_dir, name, outputs, shard)
@@ -133,8 +136,8 @@ def segment(
     else:
         of_shard = "" if shard[1] == 1 else f"-{shard[0]}-of-{shard[1]}"
         table = Path(summary or Path(out_dir) / f"summary{of_shard}.csv")
-        run_many(tasks, runner.run_missing, words.class_names, table)
-        runner.notes.say_counts()
+        with runner.notes:
+            run_many(tasks, runner.run_missing, words.class_names, table)
 
 
 def _only_task(paths: Sequence[str], outputs: Outputs) -> SceneTask:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from ..errors import RasterError, RasterWarning
 
-# bytes per pixel, compressed: about, and at least, as deflate shortens by 1000 at most; scores are per class
-_BYTES = {"labels": (0.1, 0.001), "confidence": (2.5, 0.004), "scores": (0.5, 0.001), "vector": (0.1, 0.0)}
+# bytes per pixel with overviews: about, as of aerial images at 0.1 m; and at least, as deflate shortens by 1000 at
+# most; scores are per class
+_BYTES = {"labels": (0.1, 0.001), "confidence": (4.0, 0.004), "scores": (0.5, 0.001), "vector": (1.0, 0.0)}
 _PICTURE_BYTES, _STYLE_BYTES = 4_000_000, 4_000
 _JOURNALLED = ("labels", "confidence", "scores")
 

@@ -399,7 +399,7 @@ def test_dry_run_writes_nothing_and_says_what_would_be_done(folder: Path, loads:
     assert re.fullmatch(r"  time: about 0 seconds \(\S+ s per window\)", lines[2])
     assert lines[3:6] == [
         "  output: maps/a_classes.tif, about 4 bytes",
-        "  output: maps/a-sure.tif, about 120 bytes",
+        "  output: maps/a-sure.tif, about 192 bytes",
         "  output: maps/a_classes.qml, about 4.0 kB",
     ]
     assert len(lines) == 18
@@ -448,3 +448,16 @@ def test_the_table_takes_the_place_of_no_scene(folder: Path, loads: list[str]) -
     assert f"cannot write the table {scene}: expected a name that ends with .csv" in result.stderr
     assert scene.read_bytes() == before
     assert loads == []
+
+
+def test_notes_of_many_scenes_are_shown_once_with_a_count(folder: Path, loads: list[str]) -> None:
+    """Scene b fails, and the count comes all the same."""
+    for name, kind in (("a", np.uint16), ("b", np.complex64), ("c", np.uint16)):
+        with rasterio.open(folder / "tiles" / f"{name}.tif") as scene:
+            bands = np.arange(scene.width * scene.height * 3).reshape(3, scene.height, scene.width)
+            profile = {**scene.profile, "dtype": kind}
+        with rasterio.open(folder / "tiles" / f"{name}.tif", "w", **profile) as scene:
+            scene.write(bands.astype(kind))
+    result = run("tiles", "--out-dir", "maps")
+    notes = [line for line in result.stderr.splitlines() if "one stretch for the whole scene" in line]
+    assert [line.partition("values")[0] for line in notes] == ["Note: tiles/a.tif: ", "Note: 1 more scene: "]
