@@ -271,3 +271,14 @@ def test_two_processes_give_what_one_gives(finished, command, tmp_path):
         for path in (finished.out / name / "predictions").rglob("*.png"):
             assert path.read_bytes() == (tmp_path / path.relative_to(finished.out)).read_bytes()
     assert "- **damaged failed**" in (tmp_path / "table.md").read_text()
+
+
+def test_two_processes_are_refused_where_another_run_works(command, tmp_path):
+    """The first of them holds the lock for both; the other one ends with it instead of waiting."""
+    from segearth_ov3.mmseg_plugin.workfolder import hold_folder
+
+    with hold_folder(tmp_path):
+        done = run_in_processes(2, "benchmark.py", *command[1:], "--out", str(tmp_path), "--resume")
+    assert done.returncode != 0
+    assert f"{tmp_path}: another process is working on it" in done.stderr
+    assert not list(tmp_path.glob("*/records*.jsonl"))

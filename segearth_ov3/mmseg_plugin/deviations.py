@@ -72,6 +72,7 @@ def data_digests(
         "reduce_zero_label": bool(dataset.reduce_zero_label),
         "ignore_index": dataset.ignore_index,
         "label_map": sorted((dataset.label_map or {}).items()),
+        "value_map": sorted(getattr(dataset, "value_map", {}).items()),
         "loading": [dict(step) for step in pipeline if "Picture" not in step["type"]],
     }
     return {

@@ -23,6 +23,7 @@ def make(name: str, hits: int = 6, classes: int = 3, **changes: object) -> Repor
         "device": "cpu (x86_64)",
         "dtype": "float32",
         "configuration": {"checkpoint": "sam3.pt", "checkpoint_sha256": "ab12", "window": None, "stride": None},
+        "headline_class": "building" if classes == 2 else None,
     }
     return make_report(confusion, ["background", "building", "c"][:classes], **{**given, **changes})
 
