@@ -60,7 +60,7 @@ def test_links_lead_somewhere(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_commands_are_accepted_and_name_files_that_exist(page):
-    text = page.read_text(encoding="utf-8")
+    text = re.sub(r" \\\n +", " ", page.read_text(encoding="utf-8"))
     for line in re.findall(r"^ {4,6}(python tools/.*)$", text, re.MULTILINE):
         _, script, *arguments = shlex.split(line.split("  #")[0])
         assert (ROOT / script).is_file()

@@ -95,7 +95,7 @@ def data_options(command: CommandT) -> CommandT:
             help='Class index by label value, a line each: "255: 1" or "7: ignore"; also as text: 255:1,7:ignore.',
         ),
         "colors": click.option(
-            "--colors", metavar="FILE", help='Labels are colours; a line each: "building: #FF0000" or "ignore: 0,0,0".'
+            "--colors", metavar="FILE", help='Labels are colours; a line each: "building,#ff0000" or "ignore,0,0,0".'
         ),
     }
     return grouped(command, "data", _data_from, options)
@@ -135,5 +135,5 @@ def _data_from(values: Mapping[str, Any]) -> OwnData:
     if not is_table and len(paths) != 2:
         raise click.UsageError(f"expected IMAGES and LABELS, or one CSV file of pairs, got {len(paths)} paths")
     if values["label_map"] is not None and values["colors"] is not None:
-        raise click.UsageError("give --label-map or --colors, not both; colours are ignored by lines ignore: #RRGGBB")
+        raise click.UsageError("give --label-map or --colors, not both; colours without a class: ignore,#rrggbb")
     return OwnData(paths[0], None if is_table else paths[1], values["label_map"], values["colors"])

@@ -17,7 +17,8 @@ from ..errors import OptionError
 
 IGNORED = 255
 _IGNORE = "ignore"
-_COMMENT = re.compile(r"^\s*#(?![0-9A-Fa-f]{6}\b)|\s#\s")
+_COMMENT = re.compile(r"^\s*#|\s#\s")
+_COLOR_LINE = re.compile(r"(?P<name>.+?)\s*,\s*(?:#(?P<hex>[0-9A-Fa-f]{6})|(?P<rgb>\d+\s*,\s*\d+\s*,\s*\d+))")
 
 Rgb = tuple[int, int, int]
 LabelMap = Mapping[int, int] | Sequence[str] | str
@@ -86,7 +87,7 @@ def read_color_table(path: str | Path, classes: Sequence[str]) -> ColorTable:
     """Read which colours of a label image stand for which class.
 
     Args:
-        path: A file of lines "CLASS: COLOUR".
+        path: A file of lines "CLASS,#rrggbb", such as `segment --colors` reads, or "CLASS,r,g,b".
         classes: Names of the classes.
 
     Returns:
@@ -98,13 +99,13 @@ def read_color_table(path: str | Path, classes: Sequence[str]) -> ColorTable:
     """
     colors: dict[Rgb, int] = {}
     for entry in read_entries(path):
-        name, separator, text = entry.rpartition(":")
-        if not separator:
-            raise OptionError(f"{path}: expected CLASS: COLOUR, got {entry!r}; for example building: #FF0000")
-        color = _color(text.strip(), f"{path}: {entry!r}")
-        if color in colors:
-            raise OptionError(f"{path}: the colour {text.strip()} occurs twice")
-        colors[color] = _class_index(name.strip(), classes, str(path))
+        line = _COLOR_LINE.fullmatch(entry)
+        red, green, blue = _components(line) if line else (-1, -1, -1)
+        if not line or not all(0 <= value <= 255 for value in (red, green, blue)):
+            raise OptionError(f"{path}: expected CLASS,#rrggbb or CLASS,r,g,b, got {entry!r}")
+        if (red, green, blue) in colors:
+            raise OptionError(f"{path}: the colour of {entry!r} occurs twice")
+        colors[red, green, blue] = _class_index(line["name"], classes, str(path))
     if bare := [name for index, name in enumerate(classes) if index not in colors.values()]:
         raise OptionError(f"{path}: no colour for {', '.join(bare)}; each class needs one")
     return ColorTable(tuple(colors), tuple(colors.values()))
@@ -140,12 +141,7 @@ def _class_index(name: str, classes: Sequence[str], source: str) -> int:
     raise OptionError(f"{source}: {name!r} is no class; expected one of {', '.join(classes)}, or {_IGNORE}")
 
 
-def _color(text: str, where: str) -> Rgb:
-    """Red, green, blue of "#RRGGBB" or "R,G,B"."""
-    if re.fullmatch(r"#?[0-9A-Fa-f]{6}", text):
-        red, green, blue = bytes.fromhex(text.removeprefix("#"))
-        return red, green, blue
-    numbers = [int(part) for part in re.split(r"[\s,]+", text) if part.isdecimal()]
-    if len(numbers) != 3 or max(numbers) > IGNORED or not re.fullmatch(r"[\d\s,]+", text):
-        raise OptionError(f"{where}: expected a colour #RRGGBB or R,G,B from 0 to 255, got {text!r}")
-    return numbers[0], numbers[1], numbers[2]
+def _components(line: re.Match[str]) -> Rgb:
+    """Red, green and blue of a line."""
+    values = bytes.fromhex(line["hex"]) if line["hex"] else [int(part) for part in line["rgb"].split(",")]
+    return values[0], values[1], values[2]

@@ -115,7 +115,7 @@ def test_colours_are_classes(town, weights, tmp_path):
     for stem, label in labels_of(town).items():
         mask = np.where((label == 255)[..., None], np.uint8(WHITE), colors[np.minimum(label, 2)])
         Image.fromarray(mask).save(tmp_path / f"masks/{stem}.png")
-    (tmp_path / "colors.txt").write_text("road: 0,0,255\ngrass: #5A5A5A\nbuilding: #FF0000\nignore: 255,255,255\n")
+    (tmp_path / "colors.txt").write_text("road,0,0,255\ngrass,#5A5A5A\nbuilding,#FF0000\nignore,255,255,255\n")
     options = ["--classes", CLASSES, "--colors", tmp_path / "colors.txt", "--show-dir", tmp_path / "pictures"]
     out = tmp_path / "out"
     report = evaluate(town / "images", tmp_path / "masks", *options, weights=weights, out=out)

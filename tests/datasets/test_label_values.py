@@ -51,7 +51,7 @@ def test_wrong_label_map_file_is_named(tmp_path):
 
 
 def test_colours_belong_to_classes_by_name_index_or_ignore(tmp_path):
-    lines = ["# Town", "Building: #FF0000", "0: 0,0,0", "road: 1 2 3", "road: #040506 # paths", "ignore: 255, 255, 255"]
+    lines = ["# Town", "Building,#FF0000", "0,0,0,0", "road, 1, 2, 3", "road,#040506 # paths", "ignore,255,255,255"]
     (tmp_path / "colors.txt").write_text("\n".join(lines))
     table = read_color_table(tmp_path / "colors.txt", CLASSES)
     assert table.colors == ((255, 0, 0), (0, 0, 0), (1, 2, 3), (4, 5, 6), (255, 255, 255))
@@ -61,12 +61,12 @@ def test_colours_belong_to_classes_by_name_index_or_ignore(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("building #FF0000", r"colors\.txt: expected CLASS: COLOUR, got 'building #FF0000'"),
-        ("house: #FF0000", r"'house' is no class; expected one of background, building, road, or ignore"),
-        ("building: #FF00", r"expected a colour #RRGGBB or R,G,B from 0 to 255, got '#FF00'"),
-        ("building: 1,2,256", r"expected a colour #RRGGBB or R,G,B"),
-        ("building: 1,2,3\nroad: #010203", r"the colour #010203 occurs twice"),
-        ("building: 1,2,3", r"no colour for background, road; each class needs one"),
+        ("building #FF0000", r"colors\.txt: expected CLASS,#rrggbb or CLASS,r,g,b, got 'building #FF0000'"),
+        ("house,#FF0000", r"'house' is no class; expected one of background, building, road, or ignore"),
+        ("building,#FF00", r"expected CLASS,#rrggbb or CLASS,r,g,b, got 'building,#FF00'"),
+        ("building,1,2,256", r"expected CLASS,#rrggbb or CLASS,r,g,b"),
+        ("building,1,2,3\nroad,#010203", r"the colour of 'road,#010203' occurs twice"),
+        ("building,1,2,3", r"no colour for background, road; each class needs one"),
         ("", r"expected at least one line, got none"),
     ],
 )
@@ -74,3 +74,13 @@ def test_wrong_colours_are_one_line(tmp_path, text, message):
     (tmp_path / "colors.txt").write_text(text)
     with pytest.raises(OptionError, match=message):
         read_color_table(tmp_path / "colors.txt", CLASSES)
+
+
+def test_colours_for_maps_are_colours_of_labels_too(tmp_path):
+    """One file serves `segment --colors` and `evaluate --colors`."""
+    from segearth_ov3.geo.color_file import read_colors
+
+    (tmp_path / "colors.txt").write_text("# Town\nroad,#040506\nbackground,#000000\nbuilding,#FF0000\n")
+    table = read_color_table(tmp_path / "colors.txt", CLASSES)
+    by_class = [table.colors[table.indices.index(index)] for index in range(3)]
+    assert by_class == read_colors(tmp_path / "colors.txt", CLASSES)

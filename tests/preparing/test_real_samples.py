@@ -25,6 +25,7 @@ from segearth_ov3.datasets.reading import read_picture
 
 pytestmark = [
     pytest.mark.mmseg,
+    pytest.mark.filterwarnings("ignore::segearth_ov3.errors.DatasetWarning"),  # sets of few images lack classes
     pytest.mark.filterwarnings("ignore:'pkgutil.find_loader' is deprecated:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:Mean of empty slice:RuntimeWarning"),  # of mmseg, where no class is hit
 ]
