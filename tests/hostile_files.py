@@ -32,7 +32,7 @@ SIZES = {
     "fusion_layers": 1,
     "decoder_layers": 1,
 }
-ABSURD: tuple[Any, ...] = (0, -1, 10**18, 1.5, True, "3", None)
+ABSURD: tuple[Any, ...] = (0, -1, 10**18, 1.5, "3")
 Case = Callable[[Path], Path]
 
 
@@ -132,7 +132,7 @@ def entry(shape: list[Any], start: int = 0, stop: int = 64, dtype: str = "F32") 
 
 def safetensors_cases() -> Iterator[tuple[str, Case]]:
     whole = functools.partial(save, state(), own_metadata(json.dumps(SIZES)))
-    for seed in range(40):
+    for seed in range(20):
         yield (
             f"safetensors bytes {seed}",
             with_bytes("own.safetensors", lambda seed=seed: mutated(whole(), seed, 30_000)),

@@ -77,13 +77,13 @@ def torch_cases() -> Iterator[tuple[str, Case]]:
         kind = "old torch" if old else "torch"
         whole = torch_bytes({"model": entries}, old=old)
         middle = max(whole.find(b"PK\x01\x02"), 0)  # directory of a zip archive
-        for seed in range(30):
+        for seed in range(15):
             yield (
                 f"{kind} bytes {seed}",
                 with_bytes("x.pt", lambda seed=seed, whole=whole: mutated(whole, seed, 20_000)),
             )
         if not old:
-            for seed in range(30):
+            for seed in range(15):
                 tail = functools.partial(mutated, whole[middle:], seed, 10**6)
                 yield (
                     f"{kind} directory {seed}",

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 import torch
+from affine import Affine
 from checkpoint_files import (
     NECKS_31,
     ROTARY,
@@ -20,6 +22,7 @@ from checkpoint_files import (
     save_official_31,
     save_own,
 )
+from click.testing import CliRunner
 from reference_formula import reference_prompt_scores
 from safetensors import safe_open
 from torch import Tensor
@@ -28,6 +31,7 @@ from segearth_ov3.checkpoints import convert_checkpoint, inspect_checkpoint, loa
 from segearth_ov3.checkpoints.files import CheckpointFile, TensorFile
 from segearth_ov3.checkpoints.load import match_model
 from segearth_ov3.checkpoints.matching import naming_of
+from segearth_ov3.cli.main import main
 from segearth_ov3.engine.scores import FusionSettings
 from segearth_ov3.errors import CheckpointError
 from segearth_ov3.sam3.build import build_sam3
@@ -195,3 +199,24 @@ def test_raw_logits_are_multiplied_by_presence_once(tmp_path: Path) -> None:
         new.ground(new.encode_image(torch.zeros(1, 3, 224, 224)), new.encode_text(["road"])).presence_logits
     )
     assert 0.05 < presence.item() < 0.95  # a second factor would be seen
+
+
+# ---- from the file to a map
+
+
+def test_segment_maps_a_scene_with_3_1(tmp_path: Path) -> None:
+    weights = load_sam3("demo").state_dict()
+    official = save_official_31(tmp_path, weights)
+    converted = convert_checkpoint(official, tmp_path / "sam31.safetensors", config=Sam3Config.demo())
+    image = np.random.default_rng(0).integers(0, 256, (3, 48, 64), dtype=np.uint8)
+    profile = {"driver": "GTiff", "height": 48, "width": 64, "count": 3, "dtype": "uint8", "crs": "EPSG:32632"}
+    with rasterio.open(tmp_path / "scene.tif", "w", transform=Affine(1, 0, 5e5, 0, -1, 5e6), **profile) as scene:
+        scene.write(image)
+    labels = []
+    for name, checkpoint in (("old.tif", "demo"), ("new.tif", converted)):
+        options = ["--classes", "tree; building; road", "--background", "none", "--checkpoint", str(checkpoint)]
+        result = CliRunner().invoke(main, ["segment", str(tmp_path / "scene.tif"), str(tmp_path / name), *options])
+        assert result.exit_code == 0, result.output
+        with rasterio.open(tmp_path / name) as written:
+            labels.append(written.read(1))
+    np.testing.assert_array_equal(*labels)
