@@ -187,8 +187,10 @@ def _checked(
         cleaned.append(prompts)
     if background is not None and not (type(background) is int and 0 <= background < len(cleaned)):
         last = len(cleaned) - 1
+        named = [index for index, prompts in enumerate(cleaned) if background in prompts]
+        hint = f"; class {background!r} has index {named[0]}" if named else ""
         raise VocabularyError(
-            f"{source}: background must be None or the index of a class, 0 to {last}, got {background!r}"
+            f"{source}: background must be None or the index of a class, 0 to {last}, got {background!r}{hint}"
         )
     return tuple(cleaned)
 

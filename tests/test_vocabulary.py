@@ -85,6 +85,11 @@ def test_harmless_variants_of_a_file_load_alike(tmp_path: Path, data: bytes | st
     assert Vocabulary.from_file(write(tmp_path, data)) == Vocabulary.from_lines(LOVEDA.splitlines())
 
 
+def test_background_by_its_name_gets_the_index() -> None:
+    with pytest.raises(VocabularyError, match="got 'road'; class 'road' has index 1"):
+        Vocabulary.from_text("building; street,road", background="road")  # type: ignore[arg-type]
+
+
 def test_prompts_may_be_in_any_script(tmp_path: Path) -> None:
     assert Vocabulary.from_file(write(tmp_path, "Straße\n道路\n")).prompts == ("Straße", "道路")
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..errors import RasterError, RasterWarning
 from ..vocabulary import Vocabulary, require_several_classes
+from .arguments import as_predictor, check_arguments
 from .facts import SourceFacts, check_unchanged, source_facts
 from .identity import check_identified, class_names_of, predictor_tags
 from .options import FunctionPredictor, Outputs, PathLike, PredictFunction, Predictor, WindowOptions
@@ -127,7 +128,8 @@ def segment_scene(
         ShapeError: `predict` returned scores of another shape.
         ScoreError: `predict` returned scores that are not finite.
         OptionError: There is not one colour per class; classes contradict the predictor's; `resume` with a predictor
-            that neither describes itself nor has `tags`; a tag has a name that is set by this package.
+            that neither describes itself nor has `tags`; a tag has a name that is set by this package; an argument has
+            another type.
         VocabularyError: There is one class only, which every pixel would get, and no map of scores is wanted.
 
     Warns:
@@ -138,7 +140,8 @@ def segment_scene(
         >>> segmenter = Segmenter(load_sam3(), vocabulary, prob_threshold=0.3)
         >>> report = segment_scene("scene.tif", "classes.tif", segmenter)
     """
-    predictor = predict if isinstance(predict, Predictor) else FunctionPredictor(predict)
+    check_arguments(src, dst, progress, reading=reading, windows=windows, outputs=outputs)
+    predictor = as_predictor(predict)
     classes = class_names_of(predictor, classes)
     if outputs.confidence is None and outputs.scores is None:
         vocabulary = getattr(predictor, "vocabulary", None)
