@@ -76,10 +76,14 @@ def progress_function(
 
 
 class _Lines:
-    """A file for tqdm that writes each state of a bar as a line of its own."""
+    """A file for tqdm that writes each new state of a bar as a line of its own."""
+
+    _last = ""
 
     def write(self, text: str) -> None:
-        if state := text.strip():
+        state = text.strip()
+        if state and state != self._last:
+            self._last = state
             print(state, file=sys.stderr)
 
     def flush(self) -> None:

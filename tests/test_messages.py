@@ -116,3 +116,9 @@ def test_logged_warnings_are_lines_with_the_name_of_their_package(
         "Warning: 16 times: rasterio: CPLE_AppDefined in scene.tif",
     ]
     assert logging.getLogger().handlers == []
+
+
+def test_equal_states_of_a_bar_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress_function("polygonizing", "row") as show:
+        show(784, 784)
+    assert len(capsys.readouterr().err.splitlines()) == 1

@@ -70,6 +70,14 @@ class _Signals:
         self.received = number
         raise KeyboardInterrupt if number == signal.SIGINT else Stopped(number)
 
+    def handle_unraisable(self, event: Any) -> None:
+        """Drop what destructors raise after a signal; repeat the signal if its own exception was lost in one."""
+        if self.received is None:
+            sys.__unraisablehook__(event)
+        elif isinstance(event.exc_value, (KeyboardInterrupt, Stopped)):
+            number, self.received = self.received, None
+            threading.Timer(0.1, os.kill, (self.process, number)).start()
+
 
 _signals = _Signals()
 
@@ -119,11 +127,14 @@ def managed_process() -> Iterator[None]:
         sys.stderr = _text_stream(_Messages(2, "w", closefd=False), sys.stderr, buffered=False)
     if owns_process:
         sys.stdout = _text_stream(_Output(1, "w", closefd=False), sys.stdout)
-    earlier = _install_handlers()
+    earlier, earlier_hook = _install_handlers(), sys.unraisablehook
+    sys.unraisablehook = _signals.handle_unraisable
     try:
         yield
     finally:
         sys.stdout.flush()
+        if not owns_process:
+            sys.unraisablehook = earlier_hook
         for number, handler in earlier.items():  # at the end of a process, a signal has nothing to clean up any more
             signal.signal(number, signal.SIG_DFL if owns_process else handler)
 

@@ -137,6 +137,23 @@ def test_interruption_that_a_library_turns_into_another_error_is_still_one(tmp_p
     assert (process.communicate(timeout=30)[1], process.returncode) == ("Interrupted; use --resume\n", 130)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_that_a_destructor_loses_is_repeated(number: int, tmp_path: Path) -> None:
+    body = "X = type('X', (), {'__del__': lambda self: time.sleep(60)}); X(); time.sleep(60)"
+    process = start(body, tmp_path)
+    time.sleep(0.2)
+    process.send_signal(number)
+    word = "Interrupted" if number == signal.SIGINT else "Terminated"
+    assert (process.communicate(timeout=30)[1], process.returncode) == (f"{word}; use --resume\n", 128 + number)
+
+
+def test_what_destructors_raise_after_a_signal_is_not_shown(tmp_path: Path) -> None:
+    body = "x = type('X', (), {'__del__': lambda self: 1 / 0})(); time.sleep(60)"
+    process = start(body, tmp_path)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=30)[1] == "Interrupted; use --resume\n"
+
+
 def test_ignored_hangup_stays_ignored(tmp_path: Path) -> None:
     process = start("time.sleep(1)", tmp_path, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
     process.send_signal(signal.SIGHUP)
