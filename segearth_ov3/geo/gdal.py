@@ -55,7 +55,7 @@ def reading(name: str, advice: str = "") -> Iterator[None]:
         with gdal_settings():
             yield
     except GDAL_ERRORS as error:
-        reason = without_secrets(first_cause(error))
+        reason = without_secrets(first_cause(error)).rstrip("!")
         advice = advice or _advice(name, reason)
         raise RasterError(f"cannot read {shown_name(name)}: {reason}{advice and '; '}{advice}") from error
 

@@ -23,6 +23,7 @@ _PIECE_SIDE = 512  # of large blocks, only this much at each side
 _PIECE_PIXELS = 16 * _PIECE_SIDE  # at least
 _LISTED_PIECES = 2**16
 _BORDER_PIECES = 16  # of each side
+_BORDER_PIECE_PX = 32  # short, as each row of a raster in strips is decoded as a whole
 
 
 class Sample(NamedTuple):
@@ -71,8 +72,8 @@ def sample_border(dataset: DatasetReader, numbers: Sequence[int], validity: Vali
         The values (N, P) and their validity (P,).
     """
     height, width = dataset.shape
-    windows = [Window(col, row, cols, 1) for row in {0, height - 1} for col, cols in _spread(width)]
-    windows += [Window(col, row, 1, rows) for col in {0, width - 1} for row, rows in _spread(height)]
+    windows = [Window(col, row, cols, 1) for row in sorted({0, height - 1}) for col, cols in _spread(width)]
+    windows += [Window(col, row, 1, rows) for row, rows in _spread(height) for col in sorted({0, width - 1})]
     parts = [_read(dataset, numbers, validity, window, (window.height, window.width)) for window in windows]
     values = np.concatenate([part.values.reshape(len(numbers), -1) for part in parts], axis=1)
     return values, np.concatenate([part.valid.ravel() for part in parts])
@@ -80,8 +81,8 @@ def sample_border(dataset: DatasetReader, numbers: Sequence[int], validity: Vali
 
 def _spread(length: int) -> list[tuple[int, int]]:
     """Starts and lengths of a few pieces, evenly along a side; all of a short one."""
-    pieces = min(_BORDER_PIECES, -(-length // _PIECE_SIDE))
-    size = min(_PIECE_SIDE, -(-length // pieces))
+    pieces = min(_BORDER_PIECES, -(-length // _BORDER_PIECE_PX))
+    size = min(_BORDER_PIECE_PX, -(-length // pieces))
     starts = np.linspace(0, length - size, pieces).round().astype(int).tolist()
     return [(start, size) for start in starts]
 

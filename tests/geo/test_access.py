@@ -24,8 +24,9 @@ WMS = "<GDAL_WMS><Service name='TMS'><ServerUrl>{url}/${{z}}/${{x}}/${{y}}.png</
 
 
 @pytest.fixture
-def server() -> Iterator[tuple[str, list[str]]]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, list[str]]]:
     """The URL of a server without files, and the paths that it was asked for."""
+    monkeypatch.setenv("GDAL_HTTP_TIMEOUT", "5")  # some calls of GDAL keep this process from answering
     asked: list[str] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
