@@ -10,7 +10,7 @@ from ..errors import CheckpointError, OptionError
 
 
 class _Published(NamedTuple):
-    """Where a release is published.
+    """Place where a release is published.
 
     Attributes:
         repository: On Hugging Face.

@@ -30,14 +30,14 @@ _MOST_SHARDS = 1000
 
 
 class TensorSpec(NamedTuple):
-    """What a file says about a tensor without reading it."""
+    """Shape and dtype of a tensor, as the table of contents states them."""
 
     shape: tuple[int, ...]
     dtype: torch.dtype
 
 
 class TensorFile:
-    """The tensors of one file.
+    """Tensors of one file.
 
     Args:
         path: The file.
@@ -51,7 +51,7 @@ class TensorFile:
         self.specs = {key: TensorSpec(tuple(value.shape), value.dtype) for key, value in open_mapping().items()}
 
     def read(self, key: str) -> Tensor:
-        """One tensor, backed by the file."""
+        """Return one tensor, backed by the file."""
         if self._mapping is None:
             self._mapping = self._open_mapping()
         return self._mapping[key]
@@ -62,12 +62,12 @@ class TensorFile:
 
 
 class CheckpointFile:
-    """The tensors of a checkpoint, which may consist of several files.
+    """Tensors of a checkpoint, which may consist of several files.
 
     Attributes:
         path: What was asked for: a file, or the index of several.
         files: All files that hold tensors.
-        specs: Shape and dtype of every tensor, by the file's own names.
+        specs: Shape and dtype of every tensor, by its name in the file.
         metadata: Text entries that a safetensors file carries.
     """
 
@@ -82,7 +82,7 @@ class CheckpointFile:
         self._bytes_read = 0
 
     def read(self, key: str) -> Tensor:
-        """One tensor, backed by the file: copy it out before reading the next, and keep no reference."""
+        """Return one tensor, backed by the file: copy it out before reading the next, and keep no reference."""
         tensor = self._part_of[key].read(key)
         self._bytes_read += tensor.nbytes
         if self._bytes_read >= self._release_after:
@@ -136,7 +136,7 @@ def open_checkpoint_file(path: Path) -> CheckpointFile:
         The tensors, not read yet.
 
     Raises:
-        CheckpointError: The file is damaged, of an unknown kind, contains code, or says sizes that no checkpoint has.
+        CheckpointError: The file is damaged, of an unknown kind, contains code, or states sizes that no checkpoint has.
     """
     if not path.name.endswith(INDEX_SUFFIX):
         content = open_tensor_file(path)

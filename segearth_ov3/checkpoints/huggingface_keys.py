@@ -14,7 +14,7 @@ Op = Literal["same", "split3", "drop_row0", "none"]
 
 
 class Source(NamedTuple):
-    """Where the values of one tensor of the network come from.
+    """Origin of the values of one tensor of the network.
 
     Attributes:
         op: How the file's tensors make up the network's: "same"; "split3", thirds of axis 0 in the order q, k, v;
@@ -26,7 +26,7 @@ class Source(NamedTuple):
     keys: tuple[str, ...]
 
     def shapes(self, shape: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
-        """Shapes that the file's tensors must have to make up a tensor of the given shape."""
+        """Return the shapes that the file's tensors must have to make up a tensor of the given shape."""
         if self.op == "split3":
             return ((shape[0] // 3, *shape[1:]),) * 3
         if self.op == "drop_row0":
@@ -35,7 +35,7 @@ class Source(NamedTuple):
 
 
 def _within(official: str, huggingface: str, parts: dict[str, str]) -> dict[str, str]:
-    """Module names of the parts of one block."""
+    """Return module names of the parts of one block."""
     return {f"{official}.{ours}": f"{huggingface}.{theirs}" for ours, theirs in parts.items()}
 
 
@@ -178,7 +178,7 @@ _BARE_PARAMETERS: dict[str, tuple[Op, str]] = {
 
 
 def huggingface_source(key: str) -> Source:
-    """Where a Hugging Face file, without prefix, has the network's tensor `key`.
+    """Return where a Hugging Face file, without prefix, has the network's tensor `key`.
 
     Args:
         key: Name of the tensor in the official file, without "detector.".

@@ -18,7 +18,7 @@ from .huggingface_keys import Source, huggingface_source
 
 
 class Naming(NamedTuple):
-    """How a file names its tensors.
+    """Names of a file's tensors.
 
     Attributes:
         style: "official" or "huggingface".

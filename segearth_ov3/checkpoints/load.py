@@ -121,7 +121,7 @@ def open_checkpoint(path: str | Path | None) -> CheckpointFile:
 
 
 def is_demo(path: str | Path | None) -> bool:
-    """Whether a path, or what stands for it in the environment, is the name of the model inside this package."""
+    """Return whether a path, or the environment variable in its place, names the model inside this package."""
     return str(path if path is not None else os.environ.get(PATH_VARIABLE)) == DEMO_NAME
 
 

@@ -31,7 +31,7 @@ class CheckpointInfo:
         path: The file, or the index of several.
         files: All files that hold tensors.
         format: "official" (Meta's names), "huggingface", or "segearth_ov3" (written by this package).
-        release: Release of SAM 3 that the weights are of, "3" or "3.1"; None where neither names nor metadata say.
+        release: Release of SAM 3 that the weights are of, "3" or "3.1"; None where neither names nor metadata tell.
         config: Sizes of the network; None where they do not follow from the file.
         tensors: Tensors of the image model.
         parameters: Values in them.

@@ -18,7 +18,7 @@ _DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
 
 class Match(NamedTuple):
-    """Where a network's tensors are in a file.
+    """Places of a network's tensors in a file.
 
     Attributes:
         sources: Place of each of the network's tensors, by the network's names.
@@ -127,7 +127,7 @@ def read_tensor(file: CheckpointFile, source: Source, target: Tensor) -> Tensor:
 
 
 def stored_dtype(file: CheckpointFile, source: Source) -> torch.dtype:
-    """The dtype in which a file has one of the network's tensors; the widest one if it is in parts."""
+    """Return the dtype in which a file has one of the network's tensors; the widest one if it is in parts."""
     dtype = file.specs[source.keys[0]].dtype
     for name in source.keys[1:]:
         dtype = torch.promote_types(dtype, file.specs[name].dtype)

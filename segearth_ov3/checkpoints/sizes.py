@@ -60,7 +60,7 @@ def config_of(file: CheckpointFile, naming: Naming) -> Sam3Config:
         The configuration.
 
     Raises:
-        CheckpointError: The file does not say, and its shapes are not the published model's.
+        CheckpointError: The file states no sizes, and its shapes are not the published model's.
     """
     stated = stated_config(file, naming)
     if stated is not None:
@@ -89,7 +89,7 @@ def stated_config(file: CheckpointFile, naming: Naming) -> Sam3Config | None:
 
 
 def release_of(file: CheckpointFile, naming: Naming) -> str | None:
-    """Return the release of SAM 3 that a file is of, "3" or "3.1", or None if neither its names nor it itself say."""
+    """Return a file's release of SAM 3, "3" or "3.1"; None if neither its tensors nor its metadata tell."""
     stated = file.metadata.get("release")
     return find_release(file.specs, naming) or (stated if stated in RELEASES else None)
 
@@ -131,7 +131,7 @@ def config_from_huggingface(path: Path) -> Sam3Config:
 
 
 def _section(content: dict[str, Any], name: str, path: Path, default: dict[str, Any] | None = None) -> dict[str, Any]:
-    """A part of a configuration, which must be a table of names and values."""
+    """Return a part of a configuration, which must be a table of names and values."""
     part = content.get(name, default or {})
     if not isinstance(part, dict):
         raise CheckpointError(f"{path} is damaged: expected {name} to be an object, got {reprlib.repr(part)}")

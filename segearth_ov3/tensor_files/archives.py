@@ -25,7 +25,7 @@ _END64 = struct.Struct("<4sQ2H2L4Q")
 
 
 def check_archive(path: Path) -> None:
-    """Make sure that an archive holds a pickle of tensors, and as many bytes as it says.
+    """Make sure that an archive holds a pickle of tensors, and as many bytes as it states.
 
     Args:
         path: The file, which starts like a zip archive.
@@ -55,7 +55,7 @@ def check_archive(path: Path) -> None:
 
 
 def _check_directory_size(file: BinaryIO) -> None:
-    """Read the end of the archive, which says where its directory of members lies; the directory must lie before it."""
+    """Check that the directory of members, whose place the end of the archive gives, is there and of usual size."""
     size = file.seek(0, io.SEEK_END)
     end = size - _END.size
     if end < 0:

@@ -39,7 +39,7 @@ _DAMAGES = (RuntimeError, OSError, EOFError, LookupError, ValueError, AttributeE
 
 
 class TensorContent(NamedTuple):
-    """A file that was checked.
+    """Content of a file that was checked.
 
     Attributes:
         open_mapping: Maps the file into memory and returns its tensors by name, not read yet.
@@ -60,7 +60,7 @@ def open_tensor_file(path: Path) -> TensorContent:
         The content.
 
     Raises:
-        CheckpointError: The file is damaged, of another kind, contains code, or says sizes that no checkpoint has.
+        CheckpointError: The file is damaged, of another kind, contains code, or states sizes that no checkpoint has.
     """
     head = _read_head(path)
     try:
@@ -138,7 +138,7 @@ def _open_safetensors(path: Path, header_bytes: int) -> TensorContent:
 
 
 def _open_old_torch(path: Path) -> TensorContent:
-    """A file from before PyTorch 1.6, which cannot be mapped and is read at once: five pickles, then the values."""
+    """Open a file from before PyTorch 1.6, which cannot be mapped and is read at once: five pickles, then values."""
     with path.open("rb") as file:
         stream = io.BytesIO(file.read(MOST_PICKLE_BYTES))
     check = PickleCheck()
@@ -162,7 +162,7 @@ def _load_torch(path: Path, *, mmap: bool) -> Any:
 
 
 def _named_tensors(content: Any, path: Path) -> dict[str, Tensor]:
-    """The tensors by name, also where they lie in wrappers."""
+    """Return the tensors by name, also where they lie in wrappers."""
     for _ in _WRAPPERS:  # a wrapper may lie in another, or in itself
         if isinstance(content, dict):
             content = next((content[name] for name in _WRAPPERS if isinstance(content.get(name), dict)), content)

@@ -1,7 +1,7 @@
 """Check the pickle in a PyTorch file before PyTorch loads it.
 
 PyTorch's restricted unpickler runs no foreign code, but a small pickle can still make it allocate gigabytes or never
-end: `bytearray(10**10)`, tensors without a file behind them, tuples of tuples as dictionary keys. `PickleCheck` steps
+end: `bytearray(10**10)`, tensors of any size without content, tuples of tuples as dictionary keys. `PickleCheck` steps
 through the opcodes without building any object, and accepts what dictionaries of tensors and numbers consist of.
 """
 
@@ -30,7 +30,7 @@ _KEYS = (str, int, float, type(None))
 
 
 class RefusedPickle(Exception):
-    """The pickle holds code or objects other than tensors, numbers and texts; the message says which."""
+    """The pickle holds code or objects other than tensors, numbers and texts, which the message names."""
 
 
 class _Global(NamedTuple):
@@ -52,7 +52,7 @@ class PickleCheck:
     """Steps through pickles and remembers the storages they name.
 
     Attributes:
-        storages: Bytes of each storage that a tensor is said to lie in, by key.
+        storages: Bytes of each storage that the pickle names, by key.
     """
 
     def __init__(self) -> None:
@@ -66,7 +66,7 @@ class PickleCheck:
         """Step through one pickle, from the stream's position to the pickle's end.
 
         Args:
-            stream: The pickle, and anything behind it.
+            stream: The pickle, and anything after it.
 
         Returns:
             The object that the pickle makes: a number, text or tuple as it is, anything else as a placeholder.
@@ -169,7 +169,7 @@ def _is_size(value: Any) -> bool:
 
 
 def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *others: Any) -> _Object:
-    """A view of a storage, which must lie in it; `others` are a flag, hooks, and for new dtypes the dtype."""
+    """Check a view of a storage, which must fit into it; `others` are a flag, hooks, and for new dtypes the dtype."""
     if not isinstance(storage, _Storage) or not isinstance(size, tuple) or not isinstance(stride, tuple):
         raise ValueError("malformed tensor")
     if not all(map(_is_size, (offset, *size, *stride))) or len(size) != len(stride) or len(others) > 4:
