@@ -32,7 +32,7 @@ NAMES = {
 
 def test_formats_are_those_of_the_code() -> None:
     text = " ".join(PAGE.split())
-    listed = text.partition("A raster is opened as ")[2].partition(", whatever its name")[0]
+    listed = text.partition("A raster is opened as ")[2].partition(", under any name")[0]
     assert listed.replace(" or ", ", ").split(", ") == list(NAMES)
     assert {driver for drivers in NAMES.values() for driver in drivers} == set(PLAIN_DRIVERS)
 

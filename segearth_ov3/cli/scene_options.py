@@ -179,7 +179,7 @@ def output_options(command: CommandT) -> CommandT:
             help="Also write polygons: .gpkg, .fgb, .geojson; more: segearth-ov3 polygonize.",
         ),
         "cog": click.option("--cog", is_flag=True, help="Write cloud-optimised GeoTIFFs."),
-        "no_style": click.option("--no-style", is_flag=True, help="No style file for QGIS beside the map."),
+        "no_style": click.option("--no-style", is_flag=True, help="No style file for QGIS next to the map."),
     }
     return grouped(command, "outputs", _outputs_from, options)
 

@@ -183,7 +183,7 @@ class _Checker:
             self.check(name, root, depth)
 
     def check(self, name: str, root: str, depth: int = 0) -> None:
-        """Check a reference; an empty `root` stands for any folder."""
+        """Check a reference; an empty `root` means any folder."""
         if name in self._done:
             return
         self._done.add(name)

@@ -78,7 +78,7 @@ def choose_bands(bands: Sequence[Band], path: str, wanted: Sequence[int] | None 
         The bands.
 
     Raises:
-        RasterError: `wanted` names a band that is not there or no three, the bands cannot be told apart (the message
+        RasterError: `wanted` names a band that is not there or no three, the bands cannot be identified (the message
             lists them and says how to choose), or hold complex numbers.
     """
     choice = _wanted_bands(bands, path, wanted) if wanted is not None else _found_bands(bands, path)

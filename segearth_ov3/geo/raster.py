@@ -102,7 +102,7 @@ def open_scene(path: str | os.PathLike[str], options: ReadOptions | None = None)
         The reader.
 
     Raises:
-        RasterError: Not a readable raster, or its bands cannot be told apart. One line each.
+        RasterError: Not a readable raster, or its red, green and blue cannot be identified. One line each.
     """
     options = options or ReadOptions()
     with open_raster(path, options.access) as dataset:
@@ -118,7 +118,7 @@ def read_rgb(path: str | os.PathLike[str], options: ReadOptions | None = None) -
 
 
 def read_profile(path: str | os.PathLike[str], options: ReadOptions | None = None) -> RasterProfile:
-    """Where a raster lies; raises what `open_scene` raises, so that bad input is told before any computing."""
+    """Read where a raster lies; raises what `open_scene` raises, so that bad input fails before any computing."""
     with open_scene(path, options) as scene:
         return scene.profile
 

@@ -170,7 +170,7 @@ class SceneReader:
         return validity_of(self._dataset, self._numbers, alpha, options.nodata)
 
     def _is_mask(self, alpha: int) -> bool:
-        """Whether the values of a band are those of a transparency, which is told where it contradicts the file."""
+        """Whether the values of a band are those of a transparency, with a note where that contradicts the file."""
         values = np.concatenate([part.values.ravel() for part in sample_pixels(self._dataset, [alpha])])
         is_tagged = self.profile.bands.alpha_is_tagged
         is_mask = looks_transparent(values, is_tagged=is_tagged)

@@ -91,7 +91,7 @@ class _Listing:
     """Collects references while expat reads.
 
     Attributes:
-        parser: The parser; it takes UTF-8, whatever the text declares.
+        parser: The parser; it takes UTF-8, even if the text declares another encoding.
         names: References so far, as keys in order.
         unknown: First element that is not known.
     """

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import http.server
+import subprocess
+import sys
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
@@ -110,6 +112,21 @@ def test_vrt_calls_servers_only_if_allowed(
     with pytest.raises(RasterError, match="404"):
         read_rgb(path, ReadOptions(allow_network=True))
     assert asked
+
+
+def test_vrt_of_a_server_is_read_if_allowed(
+    write_vrt: Callable[..., Path], scene: Path, tmp_path: Path, rgb: np.ndarray
+) -> None:
+    command = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            assert process.stdout is not None
+            port = process.stdout.readline().split("port ")[1].split()[0]
+            path = write_vrt(f"http://127.0.0.1:{port}/scene.tif")
+            image = read_rgb(path, ReadOptions(allow_network=True)).image
+        finally:
+            process.terminate()
+    assert np.array_equal(image, rgb.transpose(1, 2, 0))
 
 
 def test_vrt_under_another_name_is_refused(write_vrt: Callable[..., Path], scene: Path) -> None:
