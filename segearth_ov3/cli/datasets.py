@@ -112,6 +112,10 @@ def status(spec: DatasetSpec, root: Path) -> str:
         return f"incomplete: {images} images, {labels} labels"
     if spec.items_certain and spec.items not in (None, images):
         return f"incomplete: {images} of {spec.items} images"
+    if spec.items is None:
+        return f"found, {images} images; how many the whole set has is not known"
+    if images != spec.items:
+        return f"found, {images} images; the whole set is believed to have {spec.items}"
     return f"found, {images} images"
 
 
