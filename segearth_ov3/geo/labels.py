@@ -20,6 +20,7 @@ from .bands import BandChoice
 from .gdal import reading
 from .names import shown_name
 from .raster import RasterProfile, describe_raster, open_raster
+from .validity import equals_nodata
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
@@ -83,9 +84,12 @@ class LabelRaster:
         """Labels of rows `start` to `stop` - 1, (stop - start, W0), int32, `missing` where there are no data."""
         window = Window(0, start, self.profile.width, stop - start)
         with reading(self.profile.path):
-            labels = self.dataset.read(1, window=window).astype(np.int32)
+            labels = self.dataset.read(1, window=window)
+            is_missing = equals_nodata(labels, self.profile.nodata)  # GDAL's mask drops it if there is another mask
             if MaskFlags.all_valid not in self.dataset.mask_flag_enums[0]:
-                labels[self.dataset.read_masks(1, window=window) == 0] = missing
+                is_missing |= self.dataset.read_masks(1, window=window) == 0
+        labels = labels.astype(np.int32)
+        labels[is_missing] = missing
         return labels
 
 

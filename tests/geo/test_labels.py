@@ -113,6 +113,13 @@ def test_a_mask_is_respected(write_raster: WriteRaster) -> None:
         np.testing.assert_array_equal(labels.read_rows(0, 2, -9), [[0, -9, 2], [3, 4, -9]])
 
 
+def test_a_mask_does_not_silence_nodata(plain: Path) -> None:
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(plain, "r+") as dataset:
+        dataset.write_mask(np.array([[True, False, True], [True, True, True]]))
+    with open_labels(plain) as labels:
+        assert labels.read_rows(0, 2, missing=-1).tolist() == [[0, -1, 2], [3, -1, 0]]
+
+
 @pytest.mark.parametrize(
     ("bands", "found"),
     [
