@@ -24,6 +24,7 @@ from ..tensor_files import check_count, open_tensor_file
 GET_WEIGHTS = "get the official weights with `segearth-ov3 checkpoint download`"
 INDEX_SUFFIX = ".safetensors.index.json"
 
+_OTHER_RELEASE = "sam3.1_multiplex.pt"
 _SMALLEST_RELEASE = 8 << 20  # bytes
 _MOST_INDEX_BYTES = 8 << 20
 _MOST_SHARDS = 1000
@@ -118,6 +119,8 @@ def find_checkpoint_file(path: Path) -> Path:
         raise CheckpointError(f"checkpoint {path} is a device or a pipe; expected a file or a folder")
     for pattern in (f"*{INDEX_SUFFIX}", "model.safetensors", "*.safetensors", "sam3.pt", "*.pt"):
         found = sorted(file for file in path.glob(pattern) if file.is_file())
+        if found and (path / _OTHER_RELEASE).is_file():  # not the same weights in another format
+            found = sorted({*found, path / _OTHER_RELEASE})
         if len(found) > 1:
             names = ", ".join(file.name for file in found[:5])
             raise CheckpointError(f"folder {path} holds several checkpoints ({names}); name one of them")

@@ -22,12 +22,13 @@ from checkpoint_files import (
     save_huggingface,
     save_huggingface_sharded,
     save_official,
+    save_official_31,
     save_own,
 )
 from safetensors.torch import save_file
 from torch import Tensor
 
-from segearth_ov3.checkpoints import load_sam3
+from segearth_ov3.checkpoints import inspect_checkpoint, load_sam3
 from segearth_ov3.errors import CheckpointError
 
 DECODER_NORM = "transformer.decoder.norm.weight"
@@ -78,6 +79,21 @@ def test_folder_with_several_checkpoints_asks_for_one(tmp_path: Path) -> None:
     for name in ("a.safetensors", "b.safetensors"):
         save_file({"x": torch.ones(1)}, tmp_path / name)
     assert "several checkpoints (a.safetensors, b.safetensors); name one" in _message(tmp_path)
+
+
+@pytest.mark.parametrize("other", ["sam3.pt", "model.safetensors"])
+def test_folder_with_both_releases_asks_for_one(other: str, tmp_path: Path) -> None:
+    for name in (other, "sam3.1_multiplex.pt"):
+        (tmp_path / name).write_bytes(b"x")
+    message = _message(tmp_path)
+    assert "several checkpoints" in message
+    assert other in message
+    assert "sam3.1_multiplex.pt" in message
+
+
+def test_folder_with_sam_3_1_alone_is_found(state: dict[str, Tensor], tmp_path: Path) -> None:
+    path = save_official_31(tmp_path, state)
+    assert inspect_checkpoint(tmp_path).path == path
 
 
 def test_empty_file_is_refused(tmp_path: Path) -> None:
