@@ -4,11 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 from benchmark_samples import make_loveda
 from PIL import Image
 
 from segearth_ov3.datasets import SPECS
 from segearth_ov3.errors import DatasetError, OptionError, UnknownNameError
+from segearth_ov3.geo.raster import read_rgb, without_georeference_warning
 from segearth_ov3.mmseg_plugin.benchmark_dataset import BenchmarkDataset, LoadPicturePair
 from segearth_ov3.mmseg_plugin.datasets import build_dataset
 
@@ -97,3 +99,15 @@ def test_images_of_a_pair_must_be_equal_in_size(tmp_path):
     paths = {"img_path": str(tmp_path / "a.png"), "img_path2": str(tmp_path / "b.png")}
     with pytest.raises(DatasetError, match="expected equal sizes"):
         LoadPicturePair(imdecode_backend="pillow")(paths)
+
+
+def test_pair_of_16_bit_images_is_read_as_scenes(tmp_path):
+    values = np.random.default_rng(0).integers(0, 4096, (2, 3, 20, 30)).astype("uint16")
+    paths = {"img_path": str(tmp_path / "before.tif"), "img_path2": str(tmp_path / "after.tif")}
+    shape = {"driver": "GTiff", "count": 3, "height": 20, "width": 30, "dtype": "uint16"}
+    for path, bands in zip(paths.values(), values):
+        with without_georeference_warning(), rasterio.open(path, "w", **shape) as raster:
+            raster.write(bands)
+    pair = LoadPicturePair(imdecode_backend="pillow")(paths)
+    assert np.array_equal(pair["img"], read_rgb(paths["img_path"]).image[..., ::-1])
+    assert np.array_equal(pair["img2"], read_rgb(paths["img_path2"]).image[..., ::-1])
