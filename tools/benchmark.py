@@ -24,7 +24,7 @@ from arguments import (
     run_tool,
 )
 
-from segearth_ov3.cli.process import describe
+from segearth_ov3.cli.process import Advice, describe
 from segearth_ov3.errors import OptionError
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ def attempt(args: argparse.Namespace, path: Path, networks: NetworkCache, outcom
         outcome.absent[path.stem] = str(absent)
         say(f"not found: {path.stem}: no folder {absent}")
     except Exception as error:  # the other sets continue after any error
-        reason = describe(error, MEMORY)
+        reason = describe(error, Advice(memory=MEMORY))
         outcome.failed[str(path) if path.suffix == ".json" else path.stem] = reason
         say(f"error: {path}: {reason}")
     else:

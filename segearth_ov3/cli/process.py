@@ -45,6 +45,9 @@ class Advice(NamedTuple):
     memory: str = ""
 
 
+NO_ADVICE = Advice()
+
+
 class Stopped(BaseException):
     """The process was asked to end by a signal."""
 
@@ -174,7 +177,7 @@ def exit_code_of(
                 return _stopped(_signals.received, advise().resume)
             if debug:
                 raise
-            say(f"{prefix}: {describe(error, advise().memory)}")
+            say(f"{prefix}: {describe(error, advise())}")
             return 1
 
 
@@ -197,20 +200,21 @@ class Program(click.Command):
         return Advice()
 
 
-def describe(error: Exception, memory: str = "") -> str:
+def describe(error: Exception, advice: Advice = NO_ADVICE) -> str:
     """One line on an error; the traceback of one that nobody expected goes to a log file.
 
     Args:
         error: The error.
-        memory: What to do where memory ran out.
+        advice: What the user can do.
     """
     if is_out_of_memory(error):
-        return f"out of memory; {memory or 'close other programs, or use a machine with more memory'}"
+        return f"out of memory; {advice.memory or 'close other programs, or use a machine with more memory'}"
     text = " ".join(str(error).split())
     if text.startswith("Caught "):  # by a data loading process, which passes on its traceback
         text = str(error).strip().splitlines()[-1].partition(": ")[2]
     elif text.startswith("DataLoader worker"):
-        return "a process that reads images was killed, usually because memory ran out; use fewer --workers"
+        reason = "a process that reads images was killed, usually because memory ran out; use fewer --workers"
+        return f"{reason}; {advice.resume}" if advice.resume else reason
     if isinstance(error, SegEarthError):
         return text
     if isinstance(error, OSError):

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from segearth_ov3.cli.process import Advice, describe
+from segearth_ov3.errors import DatasetError
+
 COMMAND = [sys.executable, "-m", "segearth_ov3"]
 PROGRAM = """
 import os, sys, time
@@ -180,6 +183,36 @@ def test_terminal_that_dies_does_not_end_the_work(tmp_path: Path) -> None:
     )
     os.close(other_side)
     assert (done.returncode, (tmp_path / "result.txt").read_text()) == (0, "half")
+
+
+# ---- one line on an error
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (
+            RuntimeError("DataLoader worker (pid(s) 7) exited unexpectedly"),
+            "a process that reads images was killed, usually because memory ran out; use fewer --workers; use --resume",
+        ),
+        (
+            DatasetError("Caught DatasetError in DataLoader worker process 0.\nTraceback: x\nDatasetError: no a.png"),
+            "no a.png",
+        ),
+        (OSError(28, "No space left on device", "records.jsonl"), "records.jsonl: No space left on device"),
+        (MemoryError(), "out of memory; use fewer classes"),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "out of memory; use fewer classes"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_error_is_described_in_one_line(error: Exception, line: str) -> None:
+    assert describe(error, Advice("use --resume", "use fewer classes")) == line
+
+
+def test_fault_of_the_program_is_reported_even_without_a_folder_for_its_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", "/nowhere")
+    line = "KeyError: 'x'; this is a fault of the program, please report it"
+    assert describe(KeyError("x")) == line
 
 
 # ---- interruptions of commands at every stage
