@@ -493,7 +493,9 @@ def test_vocabulary_is_encoded_once_for_many_images() -> None:
 
 
 def test_overlong_prompt_is_named_when_the_segmenter_is_made() -> None:
-    with pytest.warns(VocabularyWarning, match="prompt 'tree tree .* has 42 tokens"):
+    with pytest.warns(
+        VocabularyWarning, match=r"the network reads 32 tokens of a prompt.*'tree tree .*' \(42\); use fewer words"
+    ):
         Segmenter(FakeSam3(), Vocabulary((("road",), (" ".join(["tree"] * 40),))))
 
 
