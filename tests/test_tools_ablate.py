@@ -580,7 +580,7 @@ def last_line(tool: ModuleType, folder: Path, *arguments: str, options: tuple[st
         (("--checkpoint", "nowhere.pt", "--data-root", "nowhere"), "nowhere.pt does not exist"),
         (("--limit", "0"), "--limit must be at least 1"),
         (("--checkpoint", "nowhere.pt"), "nowhere.pt does not exist"),
-        (("--data-root", "nowhere"), "nowhere/img_dir/val; pass --data-root, or get the set"),
+        (("--data-root", "nowhere"), "nowhere/img_dir/val; pass --data-root, or run tools/prepare_data"),
     ],
 )
 def test_wrong_argument_is_one_line_before_the_weights_are_loaded(tool, unloaded, arguments, message):
