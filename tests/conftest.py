@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
+
+
+def pytest_configure() -> None:
+    """Let the processes that tests start hear signals, also where a shell runs the tests in the background."""
+    for number in (signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGINT)):
+        if signal.getsignal(number) is signal.SIG_IGN:  # a child would inherit it; a handler it does not
+            signal.signal(number, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
