@@ -85,7 +85,7 @@ def segment_scene(
     dst: PathLike,
     predict: Predictor | PredictFunction,
     *,
-    classes: Sequence[str] | None = None,
+    classes: Sequence[str] | Vocabulary | None = None,
     colors: Sequence[Color] | None = None,
     reading: ReadOptions = _READING,
     windows: WindowOptions = _WINDOWS,

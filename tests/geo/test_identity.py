@@ -103,7 +103,15 @@ def test_classes_cannot_contradict_the_segmenter(high: Path) -> None:
         segment_scene(high, high.with_name("c.tif"), segmenter(), classes=["road", "building"])
 
 
-@pytest.mark.parametrize(("classes", "message"), [(None, "this predictor names none"), ("ab", "got the text 'ab'")])
+def test_vocabulary_stands_for_the_names_of_its_classes(high: Path) -> None:
+    segment_scene(high, high.with_name("c.tif"), segmenter(), classes=Vocabulary.from_text(WORDS, background=None))
+    with rasterio.open(high.with_name("c.tif")) as classes:
+        assert classes.tags()["CLASS_1"] == "road"
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"), [(None, "this predictor names none"), ("ab", "names, got 'ab'"), (2, "got 2")]
+)
 def test_function_needs_classes(high: Path, classes: Any, message: str) -> None:
     with pytest.raises(OptionError, match=message):
         segment_scene(high, high.with_name("c.tif"), by_red, classes=classes)
