@@ -14,7 +14,6 @@ from typing import Any
 
 from ..errors import OptionError
 from ..version import SOFTWARE, __version__
-from ..vocabulary import Vocabulary
 from .options import Described, Predictor
 from .ownership import TAG_PREFIX
 
@@ -62,15 +61,13 @@ def check_identified(predictor: Predictor, tags: Mapping[str, Any]) -> None:
         )
 
 
-def class_names_of(predictor: Predictor, classes: Sequence[str] | Vocabulary | None) -> tuple[str, ...]:
+def class_names_of(predictor: Predictor, classes: Sequence[str] | None) -> tuple[str, ...]:
     """Return the names of the classes: those given, which may not contradict the predictor's, or the predictor's.
 
     Raises:
         OptionError: They differ, nobody names any, or `classes` is something else than names.
     """
     own: Sequence[str] | None = getattr(predictor, "class_names", None)
-    if isinstance(classes, Vocabulary):
-        classes = classes.class_names
     if classes is not None and (isinstance(classes, str) or not isinstance(classes, Sequence)):
         raise OptionError(f"expected classes as a list of names, got {classes!r}")
     if own is None:

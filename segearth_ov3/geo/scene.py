@@ -142,6 +142,8 @@ def segment_scene(
     """
     check_arguments(src, dst, progress, reading=reading, windows=windows, outputs=outputs)
     predictor = as_predictor(predict)
+    if isinstance(classes, Vocabulary):
+        classes = classes.class_names
     classes = class_names_of(predictor, classes)
     if outputs.confidence is None and outputs.scores is None:
         vocabulary = getattr(predictor, "vocabulary", None)
