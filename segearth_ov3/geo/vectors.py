@@ -67,9 +67,10 @@ def check_vector_destination(
         `path`.
 
     Raises:
-        RasterError: As in `output.check_destination`; GDAL has no driver for the format; GeoJSON is wanted of a raster
-            without longitudes and latitudes; another program has the file open.
+        RasterError: As in `output.check_destination`; pyogrio would write another file; GDAL has no driver for the
+            format; GeoJSON is wanted of a raster without longitudes and latitudes; another program has the file open.
     """
+    _check_plain(Path(path))
     target = check_destination(path, (*profile.files, *sources), overwrite=overwrite, suffixes=tuple(DRIVERS))
     driver = DRIVERS[target.suffix.lower()]
     drivers = pyogrio.list_drivers(write=True)
@@ -85,6 +86,17 @@ def check_vector_destination(
     if journal.exists():  # SQLite would mix it into the new file
         raise RasterError(f"cannot write {target}: another program has it open ({journal} exists); close it there")
     return target
+
+
+def _check_plain(target: Path) -> None:
+    """Refuse a path that pyogrio takes for a URL, because it would write another file.
+
+    pyogrio parses every path: it takes what precedes a "!" for an archive, and drops what follows a ";".
+    """
+    if "!" in os.fspath(target) or ";" in target.name:
+        raise RasterError(
+            f"cannot write {target}: paths of polygons must not contain !, nor file names a semicolon; choose another"
+        )
 
 
 @contextlib.contextmanager
