@@ -27,6 +27,7 @@ import numpy as np
 import rasterio
 import rasterio.shutil
 from rasterio.enums import Resampling
+from rasterio.env import GDALVersion
 from rasterio.windows import Window
 
 from ..errors import OptionError, RasterError, ShapeError
@@ -206,13 +207,15 @@ def _creation_options(kind: MapKind, profile: RasterProfile) -> dict[str, Any]:
 
 def _cog_options(kind: MapKind) -> dict[str, Any]:
     predictor = {1: "NO", 3: "FLOATING_POINT"}[kind.predictor]
+    # earlier drivers have no choice, and warn of the option
+    interleave = {"INTERLEAVE": "BAND"} if GDALVersion.runtime().at_least("3.11") else {}
     return {
         "COMPRESS": "DEFLATE",
         "PREDICTOR": predictor,
         "OVERVIEW_RESAMPLING": "NEAREST",
         "BIGTIFF": "IF_SAFER",
         "SPARSE_OK": "TRUE",
-        "INTERLEAVE": "BAND",
+        **interleave,
     }
 
 

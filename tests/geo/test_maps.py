@@ -255,6 +255,14 @@ def test_cloud_optimised_map_keeps_everything(profile: RasterProfile, tmp_path: 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cog.tif", "plain.tif", "scene.tif"]
 
 
+def test_cloud_optimised_maps_are_written_without_warnings(
+    profile: RasterProfile, tmp_path: Path, labels: np.ndarray, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("WARNING"), rasterio.Env():  # which sends GDAL's warnings to the log
+        write_labels(tmp_path / "cog.tif", labels, profile, cog=True)
+    assert not caplog.messages
+
+
 @pytest.mark.parametrize(("value", "is_stored"), [(1, True), (255, False)])
 def test_blocks_without_data_take_no_room(
     write_raster: Callable[..., Path], tmp_path: Path, value: int, is_stored: bool
