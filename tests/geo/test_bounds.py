@@ -25,7 +25,9 @@ except RasterError as error:
     print(error)
 else:
     print("read")
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+# the peak of this program alone; ru_maxrss begins with that of the process that started it
+status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+print(int(status["VmHWM"].split()[0]) // 1024)
 """
 
 
