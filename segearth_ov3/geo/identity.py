@@ -18,6 +18,7 @@ from .options import Described, Predictor
 from .ownership import TAG_PREFIX
 
 _RESERVED = (TAG_PREFIX, "CLASS_", "TIFFTAG_SOFTWARE")
+_TAG_NAME = re.compile(r"[^\x00-\x1f=\s][^\x00-\x1f=]*")  # GDAL stores NAME=VALUE
 _UNUSED = ("window", "stride")  # to the predictor, each window of a scene is a whole image
 
 
@@ -29,8 +30,12 @@ def predictor_tags(predictor: Predictor, tags: Mapping[str, Any]) -> dict[str, A
         tags: The caller's.
 
     Raises:
-        OptionError: A tag of the caller has a name that is kept for tags of this package, or a value has no JSON type.
+        OptionError: A tag of the caller has a name that GDAL cannot store or that is kept for tags of this package, or
+            a value has no JSON type.
     """
+    wrong = [name for name in tags if not isinstance(name, str) or not _TAG_NAME.fullmatch(name)]
+    if wrong:
+        raise OptionError(f"expected names of tags as text without = and control characters, got {wrong[0]!r}")
     taken = [name for name in tags if name.upper().startswith(_RESERVED)]
     if taken:
         raise OptionError(

@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import unicodedata
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -273,7 +274,9 @@ def _class_tags(classes: Sequence[str]) -> dict[str, str]:
 
 
 def _as_text(tags: Mapping[str, Any]) -> dict[str, str]:
-    """Tags as GDAL stores them."""
+    """Tags as GDAL stores them: it loses empty texts and spaces at their beginning, so those become JSON."""
+    is_kept = re.compile(r"\S.*", re.DOTALL)
     return {
-        key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for key, value in tags.items()
+        key: value if isinstance(value, str) and is_kept.fullmatch(value) else json.dumps(value, ensure_ascii=False)
+        for key, value in tags.items()
     }

@@ -155,6 +155,8 @@ class _StripWorker:
     def _checked(self, scores: np.ndarray | Tensor, count: int) -> np.ndarray:
         """Scores as an array (B, C, S, S) of float32 or float64."""
         expected = count, self._job.classes, self._job.plan.side, self._job.plan.side
+        if not hasattr(scores, "shape"):
+            raise ShapeError(f"expected scores as an array or a tensor from predict, got {type(scores).__name__}")
         if tuple(scores.shape) != expected:
             raise ShapeError(
                 f"expected scores {expected} (windows, classes, height, width) from predict, got {tuple(scores.shape)}"

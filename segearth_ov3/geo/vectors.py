@@ -91,11 +91,13 @@ def check_vector_destination(
 def _check_plain(target: Path) -> None:
     """Refuse a path that pyogrio takes for a URL, because it would write another file.
 
-    pyogrio parses every path: it takes what precedes a "!" for an archive, and drops what follows a ";".
+    pyogrio parses every path: it takes what precedes a "!" for an archive, and drops line breaks, tabs and what follows
+    a ";".
     """
-    if "!" in os.fspath(target) or ";" in target.name:
+    if re.search(r"[!\t\r\n]|;[^/]*$", os.fspath(target)):
         raise RasterError(
-            f"cannot write {target}: paths of polygons must not contain !, nor file names a semicolon; choose another"
+            f"cannot write {str(target)!a}: paths of polygons must not contain !, line breaks or tabs, nor file names "
+            f"a semicolon; choose another"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,19 @@ def test_function_is_known_by_its_description(high: Path) -> None:
 def test_tags_cannot_say_what_the_predictor_is(high: Path, name: str) -> None:
     with pytest.raises(OptionError, match=f"expected other names for the tags {name}"):
         segment_scene(high, high.with_name("c.tif"), by_red, classes=["a", "b"], tags={name: "mine"})
+
+
+@pytest.mark.parametrize("name", [1, "", "a=b", " a", "a\nb"])
+def test_tags_need_names_that_gdal_stores(high: Path, name: Any) -> None:
+    with pytest.raises(OptionError, match=f"expected names of tags as text .*, got {re.escape(repr(name))}"):
+        segment_scene(high, high.with_name("c.tif"), by_red, classes=["a", "b"], tags={name: "mine"})
+
+
+@pytest.mark.parametrize("value", ["", " a", "a \n", "\n", "1e3", "ä", None])
+def test_a_complete_map_is_known_by_any_tag(high: Path, value: str | None) -> None:
+    for written in (2, 0):
+        options: dict[str, Any] = {"classes": ["a", "b"], "tags": {"NAME": value}, "resume": True}
+        assert len(segment_scene(high, high.with_name("c.tif"), by_red, **options).written) == written
 
 
 def test_classes_cannot_contradict_the_segmenter(high: Path) -> None:

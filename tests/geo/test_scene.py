@@ -417,6 +417,12 @@ def test_unsupported_source_is_refused_before_segmenting(
         segment_scene(write_raster(rgb[:2]), tmp_path / "c.tif", must_not_run, classes=CLASSES)
 
 
+@pytest.mark.parametrize("scores", [None, [[[[0.5]]]], "x"])
+def test_scores_of_another_type_are_refused(scene: Path, tmp_path: Path, scores: Any) -> None:
+    with pytest.raises(ShapeError, match=f"an array or a tensor from predict, got {type(scores).__name__}"):
+        segment_scene(scene, tmp_path / "c.tif", lambda _: scores, classes=CLASSES)
+
+
 @pytest.mark.parametrize("shape", [(1, 2, 8, 8), (1, 3, 8, 7), (2, 3, 8, 8), (3, 8, 8)])
 def test_scores_of_another_shape_are_refused(scene: Path, tmp_path: Path, shape: tuple[int, ...]) -> None:
     with pytest.raises(ShapeError, match=r"expected scores \(1, 3, 8, 8\) \(windows, classes, height, width\)"):
