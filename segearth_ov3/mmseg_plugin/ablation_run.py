@@ -23,7 +23,7 @@ from ..engine.variants import VariantClock
 from ..errors import SegEarthError
 from .ablation import NamedVariant
 from .metrics import image_confusion
-from .records import ImageRecord, PixelCounts, RecordFile, image_name, image_names
+from .records import ImageRecord, PixelCounts, RecordFile, image_files, image_name, image_names
 from .segmentor import SegEarthOV3Segmentor
 
 
@@ -85,7 +85,7 @@ class AblationRun:
             "variants": [named.describe() for named in self.variants],
             "diagnostics": self._diagnostics,
         }
-        file = RecordFile(path, subject, len(self.classes))
+        file = RecordFile(path, subject, len(self.classes), image_files(self.dataset))
         for record in file.records.values():
             self._leave_out(record.failures)
         return file

@@ -40,7 +40,7 @@ from .deviations import data_digests, deviations
 from .hooks import PicturesHook, ProgressHook, RecordHook, SavePredictionsHook
 from .own_dataset import LabelledImages
 from .processes import in_first, together
-from .records import RECORDS, ImageRecord, RecordFile, image_names, sum_confusions
+from .records import RECORDS, ImageRecord, RecordFile, image_files, image_names, sum_confusions
 from .runner import QuietRunner
 from .segmentor import Network, SegEarthOV3Segmentor, load_network
 from .workfolder import check_leftovers, hold_folder, make_folder
@@ -201,14 +201,14 @@ def _open_records(
     """The record file of this process, and the names of the images that are done."""
     classes = len(dataset.metainfo["classes"])
     subject = in_first(lambda: _subject(config, outputs, segmentor))
-    path = outputs.folder / RECORDS
+    path, files = outputs.folder / RECORDS, image_files(dataset)
 
     def read() -> RecordFile | None:
         if get_rank() > 0:
             return None
-        file = RecordFile(path, subject, classes)
+        file = RecordFile(path, subject, classes, files)
         for part in sorted(outputs.folder.glob(_PARTS)):
-            file.take_in(RecordFile(part, subject, classes))
+            file.take_in(RecordFile(part, subject, classes, files))
         return file
 
     file = together(read)
@@ -216,7 +216,7 @@ def _open_records(
     if file is None:
         path = outputs.folder / f"records.{get_rank()}.jsonl"
         path.unlink(missing_ok=True)  # where processes share no file system, an old one is still there
-        file = RecordFile(path, subject, classes)
+        file = RecordFile(path, subject, classes, files)
     return file, frozenset(done)
 
 

@@ -1,7 +1,8 @@
 """Keep the counts of each image in a file during a run, so that an interrupted run can be resumed.
 
 A record file has one line of JSON per image, below a line that describes the run. Each record carries a digest of that
-description, so that a record of another run is refused wherever it stands. Counts are kept sparse, as an image has few
+description, so that a record of another run is refused wherever it stands, and a digest of sizes and times of the
+image's files, so that an image that was changed is measured again. Counts are kept sparse, as an image has few
 of the 171 classes that a vocabulary may have.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os.path
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +20,7 @@ from mmseg.datasets import BaseSegDataset
 from numpy.typing import NDArray
 
 from ..atomic import complete_or_absent
-from ..errors import OptionError
+from ..errors import DatasetWarning, OptionError
 from ..metrics.confusion import IntArray
 from ..metrics.provenance import settings_digest
 from .workfolder import GO_ON
@@ -90,6 +92,19 @@ def image_names(dataset: BaseSegDataset) -> list[str]:
     return [image_name(dataset, dataset.get_data_info(index)["img_path"]) for index in range(len(dataset))]
 
 
+def image_files(dataset: BaseSegDataset) -> dict[str, str]:
+    """Digest of sizes and times of the files of each image, labels and later images included, by the image's name."""
+    infos = [dataset.get_data_info(index) for index in range(len(dataset))]
+    return {image_name(dataset, info["img_path"]): settings_digest({"files": _sizes_and_times(info)}) for info in infos}
+
+
+def _sizes_and_times(info: Mapping[str, Any]) -> list[tuple[str, int, int]]:
+    """Of the files that a dataset's entry names; files that are generated when they are read have none."""
+    paths = {key: info[key] for key in ("img_path", "img_path2", "seg_map_path") if info.get(key)}
+    found = [(key, os.stat(path)) for key, path in paths.items() if os.path.exists(path)]
+    return [(key, status.st_size, status.st_mtime_ns) for key, status in found]
+
+
 def sum_confusions(records: Sequence[ImageRecord], num_classes: int) -> IntArray:
     """Confusion matrix (C, C) of the first variant over all images."""
     total = np.zeros(num_classes**2, dtype=np.int64)
@@ -107,14 +122,18 @@ class RecordFile:
         path: The file; created by the first record.
         subject: Everything the records depend on, in plain JSON types.
         classes: Number of classes C.
+        files: Digests of the images' files as `image_files` returns them; a record with another one is left out.
 
     Raises:
         OptionError: The file holds records of another run, and the message names the difference or the line; or a
             line is damaged. An incomplete last line, which an interruption leaves, is dropped.
     """
 
-    def __init__(self, path: Path, subject: Mapping[str, Any], classes: int) -> None:
+    def __init__(
+        self, path: Path, subject: Mapping[str, Any], classes: int, files: Mapping[str, str] | None = None
+    ) -> None:
         self._path = path
+        self._files = files or {}
         self._classes = classes
         self._subject = json.loads(json.dumps(subject))
         self._run = settings_digest(self._subject)
@@ -131,7 +150,7 @@ class RecordFile:
         header = "" if self._path.exists() else json.dumps(self._subject) + "\n"
         try:
             with self._path.open("a", encoding="utf-8") as file:
-                file.write(header + _to_line(record, self._run))
+                file.write(header + _to_line(record, self._run, self._files.get(record.image)))
         except OSError as error:
             raise OptionError(
                 f"cannot write {self._path}: {error.strerror}; the {len(self.records)} images before are kept: {GO_ON}"
@@ -153,9 +172,23 @@ class RecordFile:
             return
         header, *lines = whole.splitlines()
         self._check_subject(header)
+        changed = set()
         for number, line in enumerate(lines, start=2):
-            record = self._parse(line, number)
-            self.records[record.image] = record
+            record, files = self._parse(line, number)
+            if files == self._files.get(record.image):
+                self.records[record.image] = record
+                changed.discard(record.image)
+            else:
+                changed.add(record.image)
+        if changed:
+            warnings.warn(
+                f"{self._path}: images or labels were changed after they were measured, and are measured again: "
+                f"{', '.join(sorted(changed)[:_SHOWN])}"
+                + f" and {len(changed) - _SHOWN} more"
+                * (len(changed) > _SHOWN),
+                DatasetWarning,
+                stacklevel=3,
+            )
         if whole != content:
             with complete_or_absent(self._path) as partial:
                 partial.write_bytes(whole)
@@ -173,12 +206,12 @@ class RecordFile:
                 f"give another --out, or start over with --overwrite"
             )
 
-    def _parse(self, line: bytes, number: int) -> ImageRecord:
-        """Read the record of a line; a record of another run, or none, is refused."""
+    def _parse(self, line: bytes, number: int) -> tuple[ImageRecord, str | None]:
+        """Read the record of a line, and the digest of its files; a record of another run, or none, is refused."""
         where = f"{self._path}, line {number}"
         try:
             fields = json.loads(line)
-            run = fields.pop("run", None)
+            run, files = fields.pop("run", None), fields.pop("files", None)
             record = _from_fields(fields, self._classes)
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise OptionError(f"{where} is damaged ({error}); remove the line, or {_AGAIN}") from error
@@ -187,7 +220,7 @@ class RecordFile:
                 f"{where} is a record of another run (settings {run}, expected {self._run}), so the file is a mixture; "
                 f"{_AGAIN}"
             )
-        return record
+        return record, files
 
 
 def differences(found: Any, wanted: Any, key: str = "") -> Iterator[str]:
@@ -209,12 +242,13 @@ def _short(value: Any) -> str:
     return f"{len(value)} entries" if isinstance(value, (list, Mapping)) else str(value)
 
 
-def _to_line(record: ImageRecord, run: str) -> str:
+def _to_line(record: ImageRecord, run: str, files: str | None) -> str:
     counts = [each and [each.positions.tolist(), each.counts.tolist()] for each in record.counts]
     diagnostics = None
     if record.diagnostics is not None:
         diagnostics = [[None if np.isnan(x) else x for x in row] for row in record.diagnostics.tolist()]
-    return json.dumps({**record._asdict(), "counts": counts, "diagnostics": diagnostics, "run": run}) + "\n"
+    fields = {**record._asdict(), "counts": counts, "diagnostics": diagnostics, "run": run, "files": files}
+    return json.dumps(fields) + "\n"
 
 
 def _counts_from(pair: Sequence[Sequence[int]], classes: int) -> PixelCounts:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from image_records import record
 
-from segearth_ov3.errors import OptionError
+from segearth_ov3.errors import DatasetWarning, OptionError
 from segearth_ov3.mmseg_plugin.records import (
     ImageRecord,
     PixelCounts,
     RecordFile,
     differences,
+    image_files,
     sum_confusions,
 )
 
@@ -214,3 +216,36 @@ def test_counts_keep_every_entry_of_a_matrix():
 def test_confusion_matrices_of_all_images_are_added():
     records = [record("a", 0), record("b", 1)]
     assert np.array_equal(sum_confusions(records, 3), records[0].confusion() + records[1].confusion())
+
+
+class LabelledFolder:
+    """Images and labels of a folder, as far as records need a dataset."""
+
+    def __init__(self, folder, names):
+        self.data_prefix = {"img_path": str(folder)}
+        self._infos = [
+            {"img_path": str(folder / f"{name}.png"), "seg_map_path": str(folder / f"{name}.txt")} for name in names
+        ]
+        for info in self._infos:
+            for path in info.values():
+                Path(path).write_text("0")
+
+    def __len__(self):
+        return len(self._infos)
+
+    def get_data_info(self, index):
+        return self._infos[index]
+
+
+@pytest.mark.parametrize("changed", ["a.png", "a.txt"])
+def test_changed_images_and_labels_are_measured_again(tmp_path, changed):
+    dataset, path = LabelledFolder(tmp_path, "ab"), tmp_path / "records"
+    file = RecordFile(path, SUBJECT, 3, image_files(dataset))
+    file.add(record("a.png"))
+    file.add(record("b.png"))
+    (tmp_path / changed).write_text("11")
+    with pytest.warns(DatasetWarning, match=r"are measured again: a\.png$"):
+        again = RecordFile(path, SUBJECT, 3, image_files(dataset))
+    assert set(again.records) == {"b.png"}
+    again.add(record("a.png", 1))
+    assert set(RecordFile(path, SUBJECT, 3, image_files(dataset)).records) == {"a.png", "b.png"}
