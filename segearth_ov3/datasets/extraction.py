@@ -157,6 +157,7 @@ WBS_SI = DatasetSpec(
     licence="see the page",
     homepage="https://www.kaggle.com/datasets/shirshmall/water-body-segmentation-in-satellite-images",
     id_list="val.txt",
+    has_no_class_pixels=True,
 )
 
 EXTRACTION = by_name(

@@ -57,6 +57,8 @@ class DatasetSpec:
         after_dir: Folder of the later images of pairs; "" where images are single.
         own_words: Whether the vocabulary is our own, since none was published.
         ignore_index: Label of pixels that do not count.
+        has_no_class_pixels: Whether labels prepared in the published way mark pixels of no class, by
+            `metrics.confusion.NO_CLASS`: only predictions count there.
 
     Raises:
         OptionError: The background is not a class.
@@ -81,6 +83,7 @@ class DatasetSpec:
     after_dir: str = ""
     own_words: bool = False
     ignore_index: int = 255
+    has_no_class_pixels: bool = False
 
     def __post_init__(self) -> None:
         background = self.settings.background

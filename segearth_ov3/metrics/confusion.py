@@ -8,6 +8,9 @@ A matrix M is (C, C) int64: M[label, prediction] counts pixels. For class c with
 A ratio whose denominator is 0 is NaN, and means leave NaN out. So mIoU leaves out classes that neither occur nor are
 predicted, and mFscore follows mmseg: a class that is in the labels but never hit has no F-score and is left out,
 which flatters the mean. `fscore_missed_as_zero` counts such a class with 0.
+
+A matrix may have one more row, for pixels whose label is no class. Only what is predicted there counts, as it does in
+mmseg for label values beyond the classes.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 IGNORE_INDEX = 255
+NO_CLASS = 254  # label of pixels of no class, where sets whose published labels have such pixels store it
 _BYTE = 256  # values of 8 bits
 
 
@@ -31,6 +35,7 @@ def confusion_matrix(
     predictions: NDArray[np.integer],
     num_classes: int,
     ignore_index: int = IGNORE_INDEX,
+    no_class: int | None = None,
 ) -> IntArray:
     """Count the pixels of every pair of true and predicted class.
 
@@ -39,9 +44,10 @@ def confusion_matrix(
         predictions: Predicted classes, same shape; what is predicted where the label is ignored does not matter.
         num_classes: C.
         ignore_index: Label of pixels that do not count.
+        no_class: Label of pixels of no class, whose predictions count; None: the set has none.
 
     Returns:
-        (C, C), rows are labels, columns predictions. Matrices of several images are added.
+        (C, C), rows are labels, columns predictions; with `no_class` (C + 1, C). Matrices of several images are added.
 
     Raises:
         ShapeError: The shapes differ.
@@ -50,6 +56,10 @@ def confusion_matrix(
     """
     if labels.shape != predictions.shape:
         raise ShapeError(f"expected labels and predictions of one shape, got {labels.shape} and {predictions.shape}")
+    if no_class is not None:
+        strays = labels == no_class
+        counted = confusion_matrix(np.where(strays, ignore_index, labels), predictions, num_classes, ignore_index)
+        return np.vstack((counted, np.bincount(predictions[strays], minlength=num_classes)))
     small = num_classes <= _BYTE and _all_below(labels, _BYTE)
     if small and _all_below(predictions, num_classes):  # no masks, several times quicker
         pairs = labels.astype(np.int64) * num_classes + predictions
@@ -116,18 +126,18 @@ def compute_scores(confusion: IntArray) -> Scores:
     """Compute all scores.
 
     Args:
-        confusion: (C, C) counts, rows are labels.
+        confusion: (C, C) or (C + 1, C) counts, rows are labels.
 
     Returns:
         The scores.
 
     Raises:
-        ShapeError: The matrix is not square.
+        ShapeError: The matrix has another shape.
     """
-    if confusion.ndim != 2 or confusion.shape[0] != confusion.shape[1]:
-        raise ShapeError(f"expected a confusion matrix (C, C), got {confusion.shape}")
+    if confusion.ndim != 2 or confusion.shape[0] - confusion.shape[1] not in (0, 1):
+        raise ShapeError(f"expected a confusion matrix (C, C) or (C + 1, C), got {confusion.shape}")
     hits = np.diagonal(confusion).astype(np.float64)
-    labelled = confusion.sum(axis=1).astype(np.float64)
+    labelled = confusion[: confusion.shape[1]].sum(axis=1).astype(np.float64)
     predicted = confusion.sum(axis=0).astype(np.float64)
     recall = _ratio(hits, labelled)
     precision = _ratio(hits, predicted)

@@ -182,8 +182,10 @@ def make_report(
     Raises:
         OptionError: The number of names is not C, or the headline is none of them.
     """
-    if len(classes) != len(confusion):
-        raise OptionError(f"expected {len(confusion)} class names, one per row of the matrix, got {len(classes)}")
+    if len(classes) != confusion.shape[1]:
+        raise OptionError(
+            f"expected {confusion.shape[1]} class names, one per column of the matrix, got {len(classes)}"
+        )
     scores = compute_scores(confusion)
     known_seconds = [seconds for seconds in image_seconds if seconds is not None]
     return Report(

@@ -22,7 +22,7 @@ from ..engine.predictor import VariantPredictor
 from ..engine.variants import VariantClock
 from ..errors import SegEarthError
 from .ablation import NamedVariant
-from .metrics import image_confusion
+from .metrics import image_confusion, no_class_of
 from .records import ImageRecord, PixelCounts, RecordFile, image_files, image_name, image_names
 from .segmentor import SegEarthOV3Segmentor
 
@@ -160,7 +160,10 @@ class AblationRun:
                 raise  # not the fault of one variant
             self._leave_out({variant: f"{reason} (on {name})" for variant, reason in failing.items()})
             measured = self._predict(image)
-        confusions = [image_confusion(sample, each, len(self.classes)) for each in measured.labels]
+        confusions = [
+            image_confusion(sample, each, len(self.classes), no_class=no_class_of(self.dataset))
+            for each in measured.labels
+        ]
         every = len(self.variants)
         counts: list[PixelCounts | None] = [None] * every
         seconds: list[float | None] = [None] * every

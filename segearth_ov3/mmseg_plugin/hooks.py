@@ -22,7 +22,7 @@ from tqdm import tqdm
 from ..errors import OptionError
 from ..geo.output import replace_when_complete
 from ..geo.overlay import render_panels
-from .metrics import image_confusion
+from .metrics import image_confusion, no_class_of
 from .records import ImageRecord, PixelCounts, RecordFile, image_name
 from .segmentor import SegEarthOV3Segmentor
 
@@ -54,7 +54,8 @@ class RecordHook(Hook):
         num_classes = len(dataset.metainfo["classes"])
         for sample in outputs:
             predictions = sample.pred_sem_seg.data[0].cpu().numpy()  # (H0, W0)
-            counts = PixelCounts.of(image_confusion(sample.to_dict(), predictions, num_classes))
+            confusion = image_confusion(sample.to_dict(), predictions, num_classes, no_class=no_class_of(dataset))
+            counts = PixelCounts.of(confusion)
             name = image_name(dataset, sample.img_path)
             self.records.add(ImageRecord(name, (counts,), [sample.get("predict_seconds")]))
 

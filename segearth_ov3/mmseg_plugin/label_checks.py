@@ -17,6 +17,7 @@ from ..errors import DatasetError, DatasetWarning
 from ..metrics.confusion import IGNORE_INDEX
 from .datasets import LoadColorAnnotations
 from .loading import LoadLabels, LoadPicture
+from .metrics import no_class_of
 from .own_dataset import LabelledImages
 from .protocol import spread_indices
 
@@ -60,7 +61,8 @@ def _count(dataset: BaseSegDataset, index: int) -> NDArray[np.int64]:
         raise DatasetError(f"{info['img_path']} has {size} pixels and its label {info['seg_map_path']} {labels.shape}")
     counts = np.bincount(labels.ravel(), minlength=_VALUES)
     classes = len(dataset.metainfo["classes"])
-    if odd := np.flatnonzero(counts[classes:IGNORE_INDEX])[:_NAMED].tolist():
+    stop = no_class_of(dataset) or IGNORE_INDEX
+    if odd := np.flatnonzero(counts[classes:stop])[:_NAMED].tolist():
         raise DatasetError(
             f"{info['seg_map_path']}: values {[classes + value for value in odd]} are no class; expected 0 to "
             f"{classes - 1}, or {IGNORE_INDEX} where unknown; check label_map and reduce_zero_label"

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from mmseg.datasets import BaseSegDataset
 from numpy.typing import NDArray
 
 from ..errors import DatasetError
-from ..metrics.confusion import IGNORE_INDEX, IntArray, confusion_matrix
+from ..metrics.confusion import IGNORE_INDEX, NO_CLASS, IntArray, confusion_matrix
+from .benchmark_dataset import BenchmarkDataset
 
 
 def image_confusion(
@@ -17,6 +19,7 @@ def image_confusion(
     predictions: NDArray[np.integer],
     num_classes: int,
     ignore_index: int = IGNORE_INDEX,
+    no_class: int | None = None,
 ) -> IntArray:
     """Confusion matrix of one image.
 
@@ -25,9 +28,10 @@ def image_confusion(
         predictions: Predicted classes (H0, W0).
         num_classes: C.
         ignore_index: Label of pixels that do not count.
+        no_class: Label of pixels of no class, see `metrics.confusion`.
 
     Returns:
-        (C, C), rows are labels.
+        (C, C), rows are labels; with `no_class` (C + 1, C).
 
     Raises:
         DatasetError: There is no label, it has another size, or values that are no class; the message names the file.
@@ -39,6 +43,11 @@ def image_confusion(
     if labels.shape != predictions.shape:
         raise DatasetError(f"{name}: the image is {predictions.shape} pixels and its label {labels.shape}")
     try:
-        return confusion_matrix(labels, predictions, num_classes, ignore_index)
+        return confusion_matrix(labels, predictions, num_classes, ignore_index, no_class)
     except DatasetError as error:
         raise DatasetError(f"{sample.get('seg_map_path', name)}: {error}") from error
+
+
+def no_class_of(dataset: BaseSegDataset) -> int | None:
+    """Return the label by which a set marks pixels of no class; None for sets without such pixels."""
+    return NO_CLASS if isinstance(dataset, BenchmarkDataset) and dataset.spec.has_no_class_pixels else None

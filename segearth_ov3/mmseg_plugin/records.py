@@ -31,7 +31,7 @@ _AGAIN = "--overwrite starts over"
 
 
 class PixelCounts(NamedTuple):
-    """A confusion matrix of which few entries are not 0.
+    """A confusion matrix (C, C) or (C + 1, C) of which few entries are not 0.
 
     Attributes:
         classes: C.
@@ -45,15 +45,15 @@ class PixelCounts(NamedTuple):
 
     @classmethod
     def of(cls, confusion: IntArray) -> PixelCounts:
-        """From a matrix (C, C)."""
+        """From a matrix (C, C) or (C + 1, C)."""
         positions = np.flatnonzero(confusion)
-        return cls(len(confusion), positions, confusion.ravel()[positions])
+        return cls(confusion.shape[1], positions, confusion.ravel()[positions])
 
     def dense(self) -> IntArray:
-        """The matrix (C, C)."""
-        flat = np.zeros(self.classes**2, dtype=np.int64)
+        """Return the matrix (C, C), without the row of pixels of no class."""
+        flat = np.zeros((self.classes + 1) * self.classes, dtype=np.int64)
         flat[self.positions] = self.counts
-        return flat.reshape(self.classes, self.classes)
+        return flat.reshape(self.classes + 1, self.classes)[: self.classes]
 
 
 class ImageRecord(NamedTuple):
@@ -106,13 +106,13 @@ def _sizes_and_times(info: Mapping[str, Any]) -> list[tuple[str, int, int]]:
 
 
 def sum_confusions(records: Sequence[ImageRecord], num_classes: int) -> IntArray:
-    """Confusion matrix (C, C) of the first variant over all images."""
-    total = np.zeros(num_classes**2, dtype=np.int64)
+    """Confusion matrix (C + 1, C) of the first variant over all images; the last row is of pixels of no class."""
+    total = np.zeros((num_classes + 1) * num_classes, dtype=np.int64)
     for record in records:
         counts = record.counts[0]
         assert counts is not None  # an evaluation without variants has none that fails
         total[counts.positions] += counts.counts
-    return total.reshape(num_classes, num_classes)
+    return total.reshape(num_classes + 1, num_classes)
 
 
 class RecordFile:
@@ -253,7 +253,7 @@ def _to_line(record: ImageRecord, run: str, files: str | None) -> str:
 
 def _counts_from(pair: Sequence[Sequence[int]], classes: int) -> PixelCounts:
     positions, counts = (np.array(each, dtype=np.int64) for each in pair)
-    inside = positions.size == 0 or 0 <= positions.min() <= positions.max() < classes**2
+    inside = positions.size == 0 or 0 <= positions.min() <= positions.max() < (classes + 1) * classes
     if positions.shape != counts.shape or not inside:
         raise ValueError(f"expected counts of {classes} classes")
     return PixelCounts(classes, positions, counts)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from segearth_ov3.errors import DatasetError, OptionError, ShapeError
-from segearth_ov3.metrics.confusion import compute_scores, confusion_matrix, nan_mean
+from segearth_ov3.metrics.confusion import IGNORE_INDEX, NO_CLASS, compute_scores, confusion_matrix, nan_mean
 
 NAN = float("nan")
 
@@ -124,6 +125,28 @@ def test_counts_beyond_float32_stay_exact():
     assert compute_scores(np.array([[large, 1], [0, 1]])).acc[0] == pytest.approx(large / (large + 1), rel=1e-15)
 
 
-def test_matrix_that_is_not_square_is_refused():
-    with pytest.raises(ShapeError, match=r"\(C, C\), got \(2, 3\)"):
-        compute_scores(np.zeros((2, 3), dtype=np.int64))
+@pytest.mark.parametrize("shape", [(2, 3), (4, 2), (4,)])
+def test_matrix_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ShapeError, match=r"\(C, C\) or \(C \+ 1, C\), got \("):
+        compute_scores(np.zeros(shape, dtype=np.int64))
+
+
+@pytest.mark.mmseg
+def test_pixels_of_no_class_count_as_in_mmseg() -> None:
+    """mmseg leaves label values beyond the classes out of the labels, but counts what is predicted there."""
+    from mmseg.evaluation import IoUMetric
+
+    generator = np.random.default_rng(0)
+    labels, predictions = generator.integers(0, 3, (40, 50)), generator.integers(0, 2, (40, 50))
+    labels[:3] = IGNORE_INDEX
+    hits, unions, predicted, labelled = IoUMetric.intersect_and_union(
+        torch.from_numpy(predictions), torch.from_numpy(labels), 2, IGNORE_INDEX
+    )
+    stored = np.where(labels == 2, NO_CLASS, labels).astype(np.uint8)
+    scores = compute_scores(confusion_matrix(stored, predictions, 2, no_class=NO_CLASS))
+    np.testing.assert_allclose(scores.iou, (hits / unions).numpy(), rtol=1e-6)
+    np.testing.assert_allclose(scores.acc, (hits / labelled).numpy(), rtol=1e-6)
+    np.testing.assert_allclose(scores.precision, (hits / predicted).numpy(), rtol=1e-6)
+    assert scores.aacc == pytest.approx(float(hits.sum() / labelled.sum()))
+    ignored = compute_scores(confusion_matrix(np.where(labels == 2, IGNORE_INDEX, labels), predictions, 2))
+    assert (scores.iou < ignored.iou).all()

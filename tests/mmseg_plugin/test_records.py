@@ -148,7 +148,7 @@ def test_counts_outside_the_matrix_are_damage(tmp_path):
     RecordFile(path, SUBJECT, 3).add(record())
     header, line = path.read_text().splitlines()
     fields = json.loads(line)
-    fields["counts"][0] = [[9], [1]]
+    fields["counts"][0] = [[12], [1]]  # of (3 + 1) x 3 entries
     path.write_text(f"{header}\n{json.dumps(fields)}\n")
     with pytest.raises(OptionError, match=r"records, line 2 is damaged \(expected counts of 3 classes\)"):
         RecordFile(path, SUBJECT, 3)
@@ -215,7 +215,16 @@ def test_counts_keep_every_entry_of_a_matrix():
 
 def test_confusion_matrices_of_all_images_are_added():
     records = [record("a", 0), record("b", 1)]
-    assert np.array_equal(sum_confusions(records, 3), records[0].confusion() + records[1].confusion())
+    total = sum_confusions(records, 3)
+    assert np.array_equal(total[:3], records[0].confusion() + records[1].confusion())
+    assert not total[3].any()
+
+
+def test_predictions_at_pixels_of_no_class_are_kept_apart():
+    counts = PixelCounts.of(np.array([[5, 1], [0, 4], [2, 3]]))  # the last row: labels that are no class
+    records = [ImageRecord("a", (counts,), [None]), ImageRecord("b", (counts,), [None])]
+    assert np.array_equal(counts.dense(), [[5, 1], [0, 4]])
+    assert np.array_equal(sum_confusions(records, 2), [[10, 2], [0, 8], [4, 6]])
 
 
 class LabelledFolder:

@@ -7,12 +7,15 @@ import shlex
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from prepare_data.command import RECIPES
 
 import segearth_ov3.mmseg_plugin  # noqa: F401  (registers the classes)
 from segearth_ov3.datasets import SPECS
 from segearth_ov3.errors import DatasetError
+from segearth_ov3.metrics.confusion import NO_CLASS
 from segearth_ov3.mmseg_plugin.configuration import check_before_loading, load_config
 
 pytestmark = [
@@ -52,6 +55,21 @@ def test_root_of_the_published_masks_of_water_is_the_one_named(download, prepare
     download("wbs_si")
     prepare("wbs_si", "--published")
     assert check("wbs_si", tmp_path / root) == 2
+
+
+def test_published_masks_of_water_may_have_pixels_of_no_class_and_others_may_not(download, prepare, tmp_path):
+    download("wbs_si")
+    prepare("wbs_si", "--published")
+    root = tmp_path / "data" / Path(SPECS["wbs_si"].root.replace("/", "-published/", 1))
+    path = sorted((root / "Masks_binary").iterdir())[0]
+    labels = np.asarray(Image.open(path)).copy()
+    labels[:4] = NO_CLASS
+    Image.fromarray(labels).save(path)
+    assert check("wbs_si", root) == 2
+    labels[:4] = 2
+    Image.fromarray(labels).save(path)
+    with pytest.raises(DatasetError, match=r"values \[2\] are no class"):
+        check("wbs_si", root)
 
 
 @pytest.mark.parametrize("arguments", OWN_FOLDERS, ids=lambda arguments: Path(arguments[0]).stem)

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from segearth_ov3.datasets import DatasetSpec
 from segearth_ov3.datasets.label_notes import note_absent_classes, note_mask_of_255
 from segearth_ov3.errors import DatasetError
+from segearth_ov3.metrics.confusion import NO_CLASS
 
 from .converting import Layout
 from .pixels import read_indices, read_size
@@ -69,7 +70,7 @@ def check_prepared(layout: Layout, expected_names: Sequence[str] | None = None, 
 def stored_values(spec: DatasetSpec) -> set[int]:
     """Values that labels of a set may hold."""
     shift = int(spec.reduce_zero_label)
-    return {*range(len(spec.classes) + shift), spec.ignore_index}
+    return {*range(len(spec.classes) + shift), spec.ignore_index, *([NO_CLASS] if spec.has_no_class_pixels else [])}
 
 
 def note_on_labels(spec: DatasetSpec, checked: Checked) -> str:

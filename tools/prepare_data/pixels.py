@@ -23,6 +23,7 @@ from segearth_ov3.datasets.reading import open_picture, read_colors, read_header
 from segearth_ov3.errors import DatasetError
 from segearth_ov3.geo.access import PLAIN_DRIVERS
 from segearth_ov3.geo.gdal import without_georeference_warning
+from segearth_ov3.metrics.confusion import NO_CLASS
 
 Pixels = NDArray[np.uint8]
 LabelReader = Callable[[Path, "Notes"], Pixels]
@@ -161,16 +162,16 @@ def above_zero(path: Path, notes: Notes) -> Pixels:
 def after_jpeg(read_mask: LabelReader, quality: int = 95) -> LabelReader:
     """What is left of a mask of 0 and 1 that was stored as JPEG, as the published masks of WBS-SI were.
 
-    The quality is OpenCV's default, since none is stated. Values of 2 and more are no class; they become 255, which is
-    ignored, and are counted.
+    The quality is OpenCV's default, since none is stated. Values of 2 and more are no class: they become `NO_CLASS`,
+    where only predictions count, as in mmseg.
     """
 
     def read(path: Path, notes: Notes) -> Pixels:
         buffer = io.BytesIO()
         Image.fromarray(read_mask(path, notes)).save(buffer, format="JPEG", quality=quality)
         values = np.asarray(Image.open(buffer)).copy()
-        notes.add("pixels of masks stored as JPEG are above 1 and ignored", int((values > 1).sum()))
-        values[values > 1] = 255
+        notes.add("pixels of masks stored as JPEG are above 1, where only predictions count", int((values > 1).sum()))
+        values[values > 1] = NO_CLASS
         return values
 
     return read
