@@ -367,3 +367,11 @@ def test_saved_predictions_of_a_corrupted_part_give_the_reported_scores(run, mod
     pairs = [(sets.loveda / "ann_dir/val" / path.name, path) for path in predictions]
     assert len(pairs) == 3
     assert report_of(tmp_path / "out").mIoU == pytest.approx(np.nanmean(independent_iou(pairs, 7, read_reduced_label)))
+
+
+def test_pictures_do_not_replace_images(run, sets, model, capsys):
+    (folder,) = {path.parent for path in (sets.loveda / "img_dir").rglob("*.png")}
+    before = [path.read_bytes() for path in sorted(folder.iterdir())]
+    assert run("--show-dir", str(folder)) == 1
+    assert "it is an image or a label of the data; choose another folder" in capsys.readouterr().err
+    assert [path.read_bytes() for path in sorted(folder.iterdir())] == before

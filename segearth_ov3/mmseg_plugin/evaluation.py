@@ -37,7 +37,7 @@ from ..errors import DatasetWarning
 from ..metrics.report import Report, make_report, to_markdown
 from .configuration import CheckedSet, headline_of
 from .deviations import data_digests, deviations
-from .hooks import PicturesHook, ProgressHook, RecordHook, SavePredictionsHook
+from .hooks import PicturesHook, ProgressHook, RecordHook, SavePredictionsHook, check_inputs_kept
 from .own_dataset import LabelledImages
 from .processes import in_first, together
 from .records import RECORDS, ImageRecord, RecordFile, image_files, image_names, sum_confusions
@@ -71,16 +71,20 @@ class Outputs:
     pictures: Path | None = None
     logs: Path | None = None
 
-    def claim(self, held: contextlib.ExitStack) -> None:
+    def claim(self, held: contextlib.ExitStack, dataset: BaseSegDataset) -> None:
         """Create the folders, lock `folder` and check what is in it, before anything slow.
 
         Args:
+            dataset: What is evaluated; none of its files may be replaced.
             held: The first process locks the folder until this closes.
 
         Raises:
-            OptionError: A folder cannot be written to, another process is working in it, or it holds results and
-                neither resuming nor overwriting is wanted.
+            OptionError: A folder cannot be written to, another process is working in it, it holds results and neither
+                resuming nor overwriting is wanted, or an image or a label would be replaced.
         """
+        predictions = self.folder / PREDICTIONS
+        folders = [predictions] * self.predictions + ([self.pictures] if self.pictures else [])
+        check_inputs_kept(dataset, folders, predictions if self.overwrite else None)
         if get_rank() == 0:
             held.enter_context(hold_folder(self.folder))
         for folder in filter(None, (self.folder, self.pictures)):
@@ -152,7 +156,8 @@ def evaluate(config: Config, checked: CheckedSet, outputs: Outputs, networks: Ne
             holds an interrupted run of other settings.
     """
     with contextlib.ExitStack() as held:
-        together(lambda: outputs.claim(held))  # in all: processes of other nodes may have folders of their own
+        # in all processes, because those of other nodes may have folders of their own
+        together(lambda: outputs.claim(held, checked.dataset))
         segmentor = together(lambda: _build_segmentor(config, networks or NetworkCache()))
         together(outputs.clear)
         return _measure(config, checked, outputs, segmentor)

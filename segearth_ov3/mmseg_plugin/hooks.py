@@ -5,6 +5,7 @@ Predictions and pictures are named after their images, sub-folders included, bel
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from mmseg.datasets import BaseSegDataset
 from mmseg.registry import HOOKS
 from mmseg.structures import SegDataSample
 from PIL import Image
@@ -23,7 +25,7 @@ from ..errors import OptionError
 from ..geo.output import replace_when_complete
 from ..geo.overlay import render_panels
 from .metrics import image_confusion, no_class_of
-from .records import ImageRecord, PixelCounts, RecordFile, image_name
+from .records import ImageRecord, PixelCounts, RecordFile, image_name, input_paths
 from .segmentor import SegEarthOV3Segmentor
 
 Batch = Mapping[str, Any]
@@ -150,8 +152,38 @@ def _segmentor(runner: Runner) -> SegEarthOV3Segmentor:
     return model
 
 
+def check_inputs_kept(dataset: BaseSegDataset, folders: Sequence[Path], cleared: Path | None = None) -> None:
+    """Refuse to replace or remove an image or a label of the data that are evaluated.
+
+    Args:
+        dataset: The data.
+        folders: Folders for PNGs of all images.
+        cleared: Folder that will be removed with all that is in it; None for none.
+
+    Raises:
+        OptionError: An image or a label is among them.
+    """
+    infos = [dataset.get_data_info(index) for index in range(len(dataset))]
+    places = {os.path.realpath(path): path for info in infos for path in input_paths(info).values()}
+    for folder in folders:
+        for info in infos:
+            target = _picture_path(folder, image_name(dataset, info["img_path"]))
+            if os.path.realpath(target) in places:
+                raise OptionError(
+                    f"cannot write {target}: it is an image or a label of the data; choose another folder"
+                )
+    for place, path in places.items():
+        if cleared is not None and Path(place).is_relative_to(os.path.realpath(cleared)):
+            raise OptionError(f"{path} lies in {cleared}, where predictions are written; choose another --out")
+
+
+def _picture_path(folder: Path, name: str) -> Path:
+    """Where the PNG of an image goes, by the image's name."""
+    return (folder / name).with_suffix(".png")
+
+
 def _target(folder: Path, runner: Runner, sample: SegDataSample) -> Path:
     """Where the PNG of an image goes; its folder is made."""
-    path = folder / image_name(runner.test_dataloader.dataset, sample.img_path)
+    path = _picture_path(folder, image_name(runner.test_dataloader.dataset, sample.img_path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    return path.with_suffix(".png")
+    return path

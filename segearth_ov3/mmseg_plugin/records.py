@@ -98,10 +98,14 @@ def image_files(dataset: BaseSegDataset) -> dict[str, str]:
     return {image_name(dataset, info["img_path"]): settings_digest({"files": _sizes_and_times(info)}) for info in infos}
 
 
+def input_paths(info: Mapping[str, Any]) -> dict[str, str]:
+    """The files that a dataset's entry names, by what they are to mmseg."""
+    return {key: info[key] for key in ("img_path", "img_path2", "seg_map_path") if info.get(key)}
+
+
 def _sizes_and_times(info: Mapping[str, Any]) -> list[tuple[str, int, int]]:
     """Of the files that a dataset's entry names; files that are generated when they are read have none."""
-    paths = {key: info[key] for key in ("img_path", "img_path2", "seg_map_path") if info.get(key)}
-    found = [(key, os.stat(path)) for key, path in paths.items() if os.path.exists(path)]
+    found = [(key, os.stat(path)) for key, path in input_paths(info).items() if os.path.exists(path)]
     return [(key, status.st_size, status.st_mtime_ns) for key, status in found]
 
 

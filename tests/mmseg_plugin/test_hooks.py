@@ -6,13 +6,14 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from image_records import LabelledFolder
 from mmengine.hooks import LoggerHook
 from mmengine.runner import get_priority
 from mmseg.structures import SegDataSample
 
 from segearth_ov3.errors import DatasetError, OptionError
 from segearth_ov3.mmseg_plugin.evaluation import device_name
-from segearth_ov3.mmseg_plugin.hooks import PicturesHook, RecordHook, SavePredictionsHook
+from segearth_ov3.mmseg_plugin.hooks import PicturesHook, RecordHook, SavePredictionsHook, check_inputs_kept
 from segearth_ov3.mmseg_plugin.records import RecordFile
 
 pytestmark = pytest.mark.mmseg
@@ -55,3 +56,12 @@ def test_image_is_recorded_after_everything_else_is_done_for_it():
     """Otherwise an interruption between the two would lose its prediction."""
     others = (SavePredictionsHook, PicturesHook, LoggerHook)
     assert get_priority(RecordHook.priority) > max(get_priority(hook.priority) for hook in others)
+
+
+def test_images_and_labels_are_never_replaced(tmp_path):
+    dataset, other = LabelledFolder(tmp_path, "ab"), tmp_path / "other"
+    check_inputs_kept(dataset, [other], other)
+    with pytest.raises(OptionError, match=r"cannot write .*a\.png: it is an image or a label of the data"):
+        check_inputs_kept(dataset, [other, other / ".."])
+    with pytest.raises(OptionError, match=r"a\.png lies in .*, where predictions are written"):
+        check_inputs_kept(dataset, [], tmp_path)

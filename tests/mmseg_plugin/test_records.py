@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
-from image_records import record
+from image_records import LabelledFolder, record
 
 from segearth_ov3.errors import DatasetWarning, OptionError
 from segearth_ov3.mmseg_plugin.records import (
@@ -225,25 +224,6 @@ def test_predictions_at_pixels_of_no_class_are_kept_apart():
     records = [ImageRecord("a", (counts,), [None]), ImageRecord("b", (counts,), [None])]
     assert np.array_equal(counts.dense(), [[5, 1], [0, 4]])
     assert np.array_equal(sum_confusions(records, 2), [[10, 2], [0, 8], [4, 6]])
-
-
-class LabelledFolder:
-    """Images and labels of a folder, as far as records need a dataset."""
-
-    def __init__(self, folder, names):
-        self.data_prefix = {"img_path": str(folder)}
-        self._infos = [
-            {"img_path": str(folder / f"{name}.png"), "seg_map_path": str(folder / f"{name}.txt")} for name in names
-        ]
-        for info in self._infos:
-            for path in info.values():
-                Path(path).write_text("0")
-
-    def __len__(self):
-        return len(self._infos)
-
-    def get_data_info(self, index):
-        return self._infos[index]
 
 
 @pytest.mark.parametrize("changed", ["a.png", "a.txt"])
