@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import VocabularyError, VocabularyWarning
+from .text_files import read_small_file
 from .words import clean_prompt, refuse_numbers, without_comment
 
 Place = Callable[[int], str]
@@ -64,7 +65,7 @@ class Vocabulary:
                 names file and line.
         """
         try:
-            data = Path(path).read_bytes()
+            data = read_small_file(path)
         except OSError as error:
             raise VocabularyError(f"cannot read the vocabulary file {path}: {error.strerror}") from error
         try:

@@ -1,6 +1,6 @@
 """Dependencies point one way: a file imports from its own package and from lower layers only.
 
-    0  errors, shapes, registry, version, atomic, locks, finite, messages, text_width, words, table, fonts
+    0  errors, shapes, registry, version, atomic, locks, finite, messages, text_width, words, table, fonts, text_files
     1  tensor_files/   sam3/   vocabulary   metrics/   geo/ (all but the files of layer 5)   demo/ (drawing of scenes)
     2  checkpoints   refiners/   datasets/
     3  engine/
@@ -31,6 +31,7 @@ LAYERS = {
     "registry": 0,
     "version": 0,
     "atomic": 0,
+    "text_files": 0,
     "locks": 0,
     "fonts": 0,
     "finite": 0,

@@ -15,6 +15,7 @@ import click
 
 from ..errors import RasterError
 from ..geo.names import is_gdal_name, local_path, shown_name
+from ..text_files import read_small_file
 
 if TYPE_CHECKING:
     from ..geo.options import Outputs, PathLike
@@ -175,7 +176,7 @@ def _is_raster(file: Path) -> bool:
 def _listed(path: Path) -> list[str]:
     """The scenes that a list names; names that are not UTF-8 are kept as they are."""
     try:
-        text = os.fsdecode(path.read_bytes().removeprefix(codecs.BOM_UTF8))
+        text = os.fsdecode(read_small_file(path).removeprefix(codecs.BOM_UTF8))
     except OSError as error:
         raise RasterError(f"cannot read the list {path}: {error.strerror}") from error
     if "\0" in text:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import OptionError
+from ..text_files import read_small_file
 
 IGNORED = 255
 _IGNORE = "ignore"
@@ -118,7 +119,7 @@ def read_entries(path: str | Path) -> list[str]:
         OptionError: The file cannot be read, is not UTF-8, or has no such line.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+        lines = read_small_file(path).decode("utf-8-sig").splitlines()
     except OSError as error:
         raise OptionError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:

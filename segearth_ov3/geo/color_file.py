@@ -6,9 +6,9 @@ import difflib
 import os
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 from ..errors import OptionError
+from ..text_files import read_small_file
 from .palette import Color, class_colors
 
 _FORM = "class,#rrggbb"
@@ -29,7 +29,7 @@ def read_colors(path: str | os.PathLike[str], classes: Sequence[str]) -> list[Co
             names.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+        lines = read_small_file(path).decode("utf-8-sig").splitlines()
     except OSError as error:
         raise OptionError(f"cannot read the colours {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
