@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 RASTER_SUFFIXES = (".tif", ".tiff", ".jp2", ".vrt", ".img", ".png", ".jpg", ".jpeg")
 DEFAULT_NAME = "{stem}_classes.tif"
+_FIELD = re.compile(r"\{(?:stem|parent)\}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,10 +155,10 @@ def _filled(pattern: str, src: str) -> str:
     """A name for the results of a scene."""
     source = Path(shown_name(local_path(src)))
     parent = source.parent.name if is_gdal_name(src) else os.path.basename(os.path.dirname(os.path.realpath(src)))
-    try:
-        return pattern.format(stem=source.stem, parent=parent)
-    except (LookupError, ValueError, AttributeError) as error:
-        raise RasterError(f"expected a name with {{stem}} or {{parent}}, got {pattern!r}") from error
+    fields = {"{stem}": source.stem, "{parent}": parent}
+    if re.search(r"[{}]", _FIELD.sub("", pattern)):
+        raise RasterError(f"expected a name with {{stem}} or {{parent}}, got {pattern!r}")
+    return _FIELD.sub(lambda field: fields[field[0]], pattern)
 
 
 def _rasters_in(folder: str) -> list[str]:

@@ -61,7 +61,7 @@ def data_digests(
         dataset: As evaluated.
         pipeline: Its steps, as in the configuration.
         words: Synonyms of each class.
-        confusion: (C + 1, C) over all images, rows are labels, the last one of pixels of no class.
+        confusion: (C, C) or (C + 1, C) over all images, rows are labels.
 
     Returns:
         "words"; "label_rule", of classes and of how stored values become classes; "images", of their names in order;

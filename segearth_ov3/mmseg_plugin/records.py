@@ -110,13 +110,14 @@ def _sizes_and_times(info: Mapping[str, Any]) -> list[tuple[str, int, int]]:
 
 
 def sum_confusions(records: Sequence[ImageRecord], num_classes: int) -> IntArray:
-    """Confusion matrix (C + 1, C) of the first variant over all images; the last row is of pixels of no class."""
+    """Confusion matrix of the first variant over all images: (C, C), or (C + 1, C) where labels are of no class."""
     total = np.zeros((num_classes + 1) * num_classes, dtype=np.int64)
     for record in records:
         counts = record.counts[0]
         assert counts is not None  # an evaluation without variants has none that fails
         total[counts.positions] += counts.counts
-    return total.reshape(num_classes + 1, num_classes)
+    matrix = total.reshape(num_classes + 1, num_classes)
+    return matrix if matrix[num_classes].any() else matrix[:num_classes]
 
 
 class RecordFile:

@@ -122,6 +122,7 @@ def test_names_are_made_of_stem_and_parent() -> None:
         ("{stem}.tif", r"would both be written to maps/a\.tif; use names with {parent} or {stem}"),
         ("{name}.tif", r"expected a name with {stem} or {parent}, got '{name}\.tif'"),
         ("{.tif", r"expected a name with {stem} or {parent}"),
+        ("{stem:>999999999}.tif", r"expected a name with {stem} or {parent}"),  # would fill the memory
     ],
 )
 def test_names_that_do_not_tell_scenes_apart_are_refused(name: str, message: str) -> None:

@@ -214,9 +214,7 @@ def test_counts_keep_every_entry_of_a_matrix():
 
 def test_confusion_matrices_of_all_images_are_added():
     records = [record("a", 0), record("b", 1)]
-    total = sum_confusions(records, 3)
-    assert np.array_equal(total[:3], records[0].confusion() + records[1].confusion())
-    assert not total[3].any()
+    assert np.array_equal(sum_confusions(records, 3), records[0].confusion() + records[1].confusion())
 
 
 def test_predictions_at_pixels_of_no_class_are_kept_apart():
